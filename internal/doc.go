@@ -1,0 +1,51 @@
+// Package internal holds jotgate's rooms; this file is their map and word list.
+//
+// # The law
+//
+// Nouns do not know each other; flows know nouns; edges know flows (and the
+// nouns' types); only app knows all. What needs two nouns is a flow. Technology
+// lives only at the edges: Gin in httpapi and ginbearer, GORM in store.
+// imports_test.go holds the same map as a table and fails on a package or an
+// import that is not in it.
+//
+// # The rooms
+//
+//	cmd/jotgate            the program: cobra commands over app and config
+//	pkg/bearer             verifies jotgate's access tokens in any Go service; knows nothing of this module
+//	pkg/bearer/ginbearer   the same as Gin middleware; jotgate itself uses it
+//
+//	app          wiring    builds the program from a Config and runs it; no decisions
+//	config                 what an operator decides, loaded strictly
+//	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
+//	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users
+//	user         noun      who may sign in, and the only path on which a password is checked
+//	session      noun      how long a sign-in lasts: rotation, reuse, devices
+//	revocation   noun      what verifiers must no longer accept, as an ordered feed
+//	audit        noun      security events, append-only
+//	store        edge out  GORM on SQLite and PostgreSQL, one file per noun; migrations; storetest
+//	password     tool      argon2id with bounded work; password rules; the list of common passwords
+//	token        tool      mints access tokens, mints and reads refresh tokens
+//	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
+//	ratelimit    tool      GCRA per key, in memory
+//	telemetry    tool      logging and metrics set-up
+//
+// Two things differ from the first sketch of the house. store imports keyset
+// besides the nouns, because it keeps the sealed keys and their record is
+// keyset's. A signing key's state is not stored: it follows from the times at
+// which the keys start to sign, so nothing has to move it along.
+//
+// # The words
+//
+//	user            a person who can sign in
+//	identifier      what a user types to say who they are: a username or an email
+//	session         one sign-in on one device; it has one row for its whole life
+//	mode            how a session's tokens travel, bearer or cookie; fixed at login
+//	generation      the ordinal of a refresh token within its session; one generation is current
+//	child, parent   the generation after, or before, another one
+//	refresh token   a signed pointer (session, generation) without authority of its own
+//	access token    a short-lived signed JWT that any verifier can check by itself
+//	subject         the user id inside a token
+//	end             to make a session over, for whatever reason
+//	key set         the signing keys and their public halves
+//	revocation feed the ordered record of what ended before its tokens expired
+package internal
