@@ -1,0 +1,167 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/password"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/telemetry"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// Registration is what somebody registers with; empty strings are absent.
+type Registration struct {
+	Username string
+	Email    string
+	Password string
+}
+
+// Register creates a user without roles. It returns [ErrRegistrationClosed], a
+// [*LimitedError], [user.ErrIdentityTaken], or the errors of [user.Service.Draft].
+func (g *Gate) Register(ctx context.Context, r Registration, v *Visit) (user.User, error) {
+	if g.Closed {
+		return user.User{}, ErrRegistrationClosed
+	}
+	draft, err := g.Users.Draft(r.Username, r.Email, r.Password)
+	if err != nil {
+		return user.User{}, err
+	}
+	if err := g.take(ctx, g.Limits.Registration, v.AddressKey, v); err != nil {
+		return user.User{}, err
+	}
+	return g.create(ctx, draft, nil, audit.Registered, v.Origin)
+}
+
+func (g *Gate) create(ctx context.Context, d user.Draft, roles []user.Role, kind audit.Kind, from audit.Origin) (user.User, error) {
+	u, err := g.Users.New(ctx, d, roles)
+	if err != nil {
+		return user.User{}, err
+	}
+	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		if err := g.Users.Store.Create(ctx, u); err != nil {
+			return outcome{}, fmt.Errorf("gate: create user: %w", err)
+		}
+		return outcome{events: []audit.Event{{Kind: kind, UserID: string(u.ID), Origin: from}}}, nil
+	})
+	if err != nil {
+		return user.User{}, err
+	}
+	return u, nil
+}
+
+// Credentials is what somebody signs in with.
+type Credentials struct {
+	Identifier string
+	Password   string
+	Mode       session.Mode
+	Device     string
+}
+
+// Login opens a session for the user whom the credentials open. It returns a
+// [*LimitedError], a [*user.TooManyAttemptsError], [password.ErrOverloaded], or
+// [user.ErrBadCredentials], which does not tell what was wrong.
+func (g *Gate) Login(ctx context.Context, c Credentials, v *Visit) (Tokens, error) {
+	t, err := g.login(ctx, c, v)
+	g.Metrics.Login(loginOutcome(err))
+	return t, err
+}
+
+func (g *Gate) login(ctx context.Context, c Credentials, v *Visit) (Tokens, error) {
+	if err := g.take(ctx, g.Limits.Login, v.AddressKey, v); err != nil {
+		return Tokens{}, err
+	}
+	a, err := g.Users.Authenticate(ctx, c.Identifier, c.Password)
+	if errors.Is(err, user.ErrBadCredentials) {
+		return Tokens{}, g.refuse(ctx, audit.Event{Kind: audit.LoginRefused, UserID: string(a.User.ID), Origin: v.Origin}, err)
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	now := g.Now().UTC()
+	var opened session.Session
+	var u user.User
+	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		if u, err = g.stillOpens(ctx, a); err != nil {
+			return outcome{}, err
+		}
+		opened, err = g.Sessions.Open(ctx, session.Opening{
+			UserID: string(u.ID), Mode: c.Mode, Device: c.Device, IP: v.IP, UserAgent: v.UserAgent,
+		})
+		return outcome{events: []audit.Event{{
+			Kind: audit.LoggedIn, UserID: string(u.ID), SessionID: string(opened.ID), Origin: v.Origin,
+		}}}, err
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	return g.issue(opened, u, now)
+}
+
+// stillOpens looks at the user again, now that nobody else can change them: the
+// password may have been changed, or the user disabled, while the hash ran.
+func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated) (user.User, error) {
+	u, err := g.Users.Store.ByID(ctx, a.User.ID)
+	if errors.Is(err, user.ErrNotFound) {
+		return user.User{}, user.ErrBadCredentials
+	}
+	if err != nil {
+		return user.User{}, fmt.Errorf("gate: look at user again: %w", err)
+	}
+	if u.Disabled || u.PasswordHash != a.User.PasswordHash {
+		return user.User{}, user.ErrBadCredentials
+	}
+	if a.Rehashed != "" {
+		if err := g.Users.Store.Update(ctx, u.ID, user.Change{PasswordHash: &a.Rehashed}); err != nil {
+			return user.User{}, fmt.Errorf("gate: store stronger hash: %w", err)
+		}
+	}
+	return u, g.Users.Succeeded(ctx, a)
+}
+
+// refuse records e and returns err, or why e could not be recorded: what
+// cannot be put on record is not answered as if it had been.
+func (g *Gate) refuse(ctx context.Context, e audit.Event, err error) error {
+	if failed := g.record(ctx, e); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// confirm checks the current password of a signed-in user. A user who has gone
+// in the meantime has no session either.
+func (g *Gate) confirm(ctx context.Context, who Caller, plain string, v *Visit) (user.Authenticated, error) {
+	if err := g.take(ctx, g.Limits.Password, string(who.User.ID), v); err != nil {
+		return user.Authenticated{}, err
+	}
+	a, err := g.Users.Confirm(ctx, who.User.ID, plain)
+	switch {
+	case errors.Is(err, user.ErrBadCredentials):
+		return a, g.refuse(ctx, audit.Event{
+			Kind: audit.PasswordRefused, UserID: string(who.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+		}, ErrReauthentication)
+	case errors.Is(err, user.ErrNotFound):
+		return a, session.ErrEnded
+	}
+	return a, err
+}
+
+func loginOutcome(err error) telemetry.LoginOutcome {
+	switch {
+	case err == nil:
+		return telemetry.LoginOK
+	case errors.Is(err, user.ErrBadCredentials):
+		return telemetry.LoginBadCredentials
+	case errors.Is(err, password.ErrOverloaded):
+		return telemetry.LoginOverloaded
+	}
+	if _, ok := errors.AsType[*LimitedError](err); ok {
+		return telemetry.LoginRateLimited
+	}
+	if _, ok := errors.AsType[*user.TooManyAttemptsError](err); ok {
+		return telemetry.LoginRateLimited
+	}
+	return telemetry.LoginError
+}

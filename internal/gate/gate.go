@@ -1,0 +1,215 @@
+// Package gate is the front door: it turns credentials into a session and a
+// session into tokens, and it is the one place where a session ends. Each
+// exported method is one story that a user or an operator would tell.
+//
+// It speaks no HTTP. What ends access passes [Gate.commit], so that the end,
+// its audit event and the entry in the revocation feed are one transaction.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/ratelimit"
+	"github.com/jotgate/jotgate/internal/revocation"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/telemetry"
+	"github.com/jotgate/jotgate/internal/token"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// Errors a caller can act on, besides those of the nouns.
+var (
+	// ErrInvalidRefresh is what is not a refresh token of a living session.
+	ErrInvalidRefresh = errors.New("gate: not a valid refresh token")
+	// ErrRegistrationClosed is a registration where the operator takes none.
+	ErrRegistrationClosed = errors.New("gate: registration is closed")
+	// ErrReauthentication is a wrong current password of somebody signed in.
+	ErrReauthentication = errors.New("gate: current password is wrong")
+)
+
+// LimitedError is a request that came too soon after others.
+type LimitedError struct{ Quota ratelimit.Result }
+
+func (e *LimitedError) Error() string {
+	return fmt.Sprintf("gate: limited, next try in %s", e.Quota.RetryAfter)
+}
+
+// Limits bound how often a flow may be asked. Nil ones are off.
+type Limits struct {
+	Login        *ratelimit.Limiter // per address
+	Registration *ratelimit.Limiter // per address
+	Refresh      *ratelimit.Limiter // per session
+	Password     *ratelimit.Limiter // per user, where the current password is asked for
+}
+
+// Visit is one request as a flow sees it. The flow fills Quota in, if it counted
+// the request against a limit.
+type Visit struct {
+	audit.Origin
+	// AddressKey is what limits per address count by.
+	AddressKey string
+	Quota      *ratelimit.Result
+}
+
+// Config is what a [Gate] works with. All fields are needed.
+type Config struct {
+	Users       *user.Service
+	Sessions    *session.Service
+	Revocations *revocation.Feed
+	Audit       audit.Store
+	// InTx runs f in one transaction, which travels in f's context.
+	InTx      func(ctx context.Context, f func(ctx context.Context) error) error
+	Access    *token.Issuer
+	Refresh   *token.Refresher
+	AccessTTL time.Duration
+	Limits    Limits
+	Metrics   *telemetry.Metrics
+	// Closed refuses registrations.
+	Closed bool
+	Now    func() time.Time // time.Now everywhere but in tests
+}
+
+// Gate runs the flows. Create one with [New]; it is safe for concurrent use.
+type Gate struct {
+	Config
+}
+
+// New returns a Gate.
+func New(c Config) *Gate { return &Gate{c} }
+
+// Tokens is what a signed-in client holds.
+type Tokens struct {
+	Access         string
+	AccessExpires  time.Time
+	Refresh        string
+	RefreshExpires time.Time
+	Session        session.Session
+	User           user.User
+}
+
+// clientID is the client_id of first-party sessions.
+const clientID = "jotgate"
+
+// issue mints the tokens of s for u. now is from before u was read: whatever
+// changes u later in the same instant makes this token invalid, not the reverse.
+func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, error) {
+	issued := now.Truncate(time.Second)
+	if issued.Before(u.TokensValidAfter) {
+		issued = u.TokensValidAfter
+	}
+	expires := issued.Add(wholeSeconds(g.AccessTTL))
+	if s.AbsoluteAt.Before(expires) && s.AbsoluteAt.After(issued.Add(time.Second)) {
+		expires = s.AbsoluteAt.Truncate(time.Second)
+	}
+	roles := make([]string, len(u.Roles))
+	for i, r := range u.Roles {
+		roles[i] = string(r)
+	}
+	access, err := g.Access.Access(token.Access{
+		Subject: string(u.ID), ClientID: clientID, SessionID: string(s.ID),
+		IssuedAt: issued, ExpiresAt: expires, AuthTime: s.CreatedAt.Truncate(time.Second),
+		AMR: []string{"pwd"}, Roles: roles, Mode: string(s.Mode),
+	})
+	if err != nil {
+		return Tokens{}, fmt.Errorf("gate: mint access token: %w", err)
+	}
+	refreshExpires := ceilSecond(s.ExpiresAt)
+	refresh, err := g.Refresh.Mint(token.Refresh{
+		Subject: string(u.ID), SessionID: string(s.ID), Generation: int64(s.Generation),
+		IssuedAt: s.LastUsedAt.Truncate(time.Second), ExpiresAt: refreshExpires,
+	})
+	if err != nil {
+		return Tokens{}, fmt.Errorf("gate: mint refresh token: %w", err)
+	}
+	return Tokens{
+		Access: access, AccessExpires: expires, Refresh: refresh, RefreshExpires: refreshExpires,
+		Session: s, User: u,
+	}, nil
+}
+
+// take counts the visit against l under key.
+func (g *Gate) take(ctx context.Context, l *ratelimit.Limiter, key string, v *Visit) error {
+	if l == nil {
+		return nil
+	}
+	quota, err := l.Take(ctx, key)
+	if err != nil {
+		return fmt.Errorf("gate: count request: %w", err)
+	}
+	v.Quota = &quota
+	if !quota.Allowed {
+		return &LimitedError{Quota: quota}
+	}
+	return nil
+}
+
+// commit runs act in a transaction that also holds the events and revocations
+// it returns, and then makes the revocations known in this process.
+func (g *Gate) commit(ctx context.Context, act func(ctx context.Context) (outcome, error)) error {
+	var done outcome
+	err := g.InTx(ctx, func(ctx context.Context) error {
+		var err error
+		if done, err = act(ctx); err != nil {
+			return err
+		}
+		for _, e := range done.events {
+			e.At = g.Now()
+			if err := g.Audit.Append(ctx, e); err != nil {
+				return fmt.Errorf("gate: record event: %w", err)
+			}
+		}
+		return g.Revocations.Append(ctx, done.revoked)
+	})
+	if err != nil {
+		return err
+	}
+	g.Revocations.Apply(done.revoked)
+	return nil
+}
+
+// outcome is what an act leaves behind besides its own rows.
+type outcome struct {
+	events  []audit.Event
+	revoked []revocation.Entry
+}
+
+// end ends the sessions that w selects, inside commit.
+func (g *Gate) end(ctx context.Context, w session.Which, why session.Reason) ([]revocation.Entry, error) {
+	ended, err := g.Sessions.End(ctx, w, why)
+	if err != nil {
+		return nil, err
+	}
+	g.Metrics.SessionsEnded(string(why), len(ended))
+	ids := make([]string, len(ended))
+	for i, id := range ended {
+		ids[i] = string(id)
+	}
+	return g.Revocations.Sessions(ids...), nil
+}
+
+// record writes one event in a transaction of its own.
+func (g *Gate) record(ctx context.Context, e audit.Event) error {
+	return g.commit(ctx, func(context.Context) (outcome, error) {
+		return outcome{events: []audit.Event{e}}, nil
+	})
+}
+
+// outdate returns the change that makes the user's tokens up to now invalid,
+// and the feed's entry for it. Tokens carry whole seconds, so the border is the
+// next one, and a token minted before it is dated forward to it.
+func (g *Gate) outdate(id user.ID) (time.Time, revocation.Entry) {
+	border := g.Now().UTC().Truncate(time.Second).Add(time.Second)
+	return border, g.Revocations.User(string(id), border)
+}
+
+// wholeSeconds rounds up: a token's times are whole seconds, and one that lives
+// no second is none.
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
+}
+
+func ceilSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }

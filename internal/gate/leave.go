@@ -1,0 +1,233 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// Caller is who makes a request, as the database knows them at this moment.
+type Caller struct {
+	User    user.User
+	Session session.Session
+}
+
+// Caller returns the user and the session behind a verified access token, or
+// [session.ErrEnded] if either is over. Routes that manage the user ask it,
+// because they must not act on a token that outlived its session.
+func (g *Gate) Caller(ctx context.Context, sessionID, userID string) (Caller, error) {
+	s, err := g.Sessions.Alive(ctx, session.ID(sessionID), userID)
+	if err != nil {
+		return Caller{}, err
+	}
+	u, err := g.Users.Store.ByID(ctx, user.ID(userID))
+	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
+		return Caller{}, session.ErrEnded
+	}
+	if err != nil {
+		return Caller{}, fmt.Errorf("gate: look up user: %w", err)
+	}
+	return Caller{User: u, Session: s}, nil
+}
+
+// SessionOf returns the session and user that a refresh token names, expired or
+// not, or [ErrInvalidRefresh] if it is none of ours or travelled in the other
+// mode. A session that is gone from the database has no mode to differ in.
+func (g *Gate) SessionOf(ctx context.Context, raw string, mode session.Mode) (sessionID, userID string, err error) {
+	read, err := g.Config.Refresh.Read(raw)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrInvalidRefresh, err)
+	}
+	s, err := g.Sessions.Store.ByID(ctx, session.ID(read.SessionID))
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
+		return "", "", fmt.Errorf("gate: look up session: %w", err)
+	}
+	if err == nil && s.Mode != mode {
+		return "", "", ErrInvalidRefresh
+	}
+	return read.SessionID, read.Subject, nil
+}
+
+// Logout ends the session, which may have ended already.
+func (g *Gate) Logout(ctx context.Context, sessionID, userID string, v *Visit) error {
+	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		revoked, err := g.end(ctx, session.Which{ID: session.ID(sessionID), UserID: userID}, session.ReasonLogout)
+		if err != nil || len(revoked) == 0 {
+			return outcome{}, err
+		}
+		return outcome{revoked: revoked, events: []audit.Event{{
+			Kind: audit.LoggedOut, UserID: userID, SessionID: sessionID, Origin: v.Origin,
+		}}}, nil
+	})
+}
+
+// EndSession ends one of the caller's sessions, or returns [session.ErrNotFound].
+func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *Visit) error {
+	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		o, err := g.endByUser(ctx, who, session.Which{ID: id, UserID: string(who.User.ID)}, session.ReasonRevoked, v)
+		if err == nil && len(o.revoked) == 0 {
+			err = session.ErrNotFound
+		}
+		return o, err
+	})
+}
+
+// EndSessions ends all of the caller's sessions, but for the caller's own if
+// keepCurrent.
+func (g *Gate) EndSessions(ctx context.Context, who Caller, keepCurrent bool, v *Visit) error {
+	w := session.Which{UserID: string(who.User.ID)}
+	if keepCurrent {
+		w.Except = who.Session.ID
+	}
+	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		return g.endByUser(ctx, who, w, session.ReasonRevoked, v)
+	})
+}
+
+func (g *Gate) endByUser(ctx context.Context, who Caller, w session.Which, why session.Reason, v *Visit) (outcome, error) {
+	revoked, err := g.end(ctx, w, why)
+	return outcome{revoked: revoked, events: []audit.Event{{
+		Kind: audit.SessionsEnded, UserID: string(who.User.ID), SessionID: string(who.Session.ID),
+		Detail: fmt.Sprintf("%d ended", len(revoked)), Origin: v.Origin,
+	}}}, err
+}
+
+// IdentityChange sets the names that are not nil; a pointer to "" removes one.
+type IdentityChange struct {
+	Username *string
+	Email    *string
+}
+
+// ChangeIdentity renames the caller, whose current password is plain. It returns
+// [ErrReauthentication], [user.ErrNoIdentity], [user.ErrIdentityTaken],
+// [user.ErrInvalidUsername] or [user.ErrInvalidEmail].
+func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChange, plain string, v *Visit) (user.User, error) {
+	c, err := parseIdentity(want)
+	if err != nil {
+		return user.User{}, err
+	}
+	a, err := g.confirm(ctx, who, plain, v)
+	if err != nil {
+		return user.User{}, err
+	}
+	var renamed user.User
+	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		if renamed, err = g.stillOpens(ctx, a); err != nil {
+			return outcome{}, err
+		}
+		if c, err = rename(&renamed, c); err != nil {
+			return outcome{}, err
+		}
+		if err := g.Users.Store.Update(ctx, renamed.ID, c); err != nil {
+			return outcome{}, fmt.Errorf("gate: rename user: %w", err)
+		}
+		return outcome{events: []audit.Event{{
+			Kind: audit.IdentityChanged, UserID: string(renamed.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+		}}}, nil
+	})
+	return renamed, afterConfirm(err)
+}
+
+func parseIdentity(want IdentityChange) (user.Change, error) {
+	var c user.Change
+	var errName, errEmail error
+	if want.Username != nil {
+		c.Username = new(user.Username)
+		if *want.Username != "" {
+			*c.Username, errName = user.ParseUsername(*want.Username)
+		}
+	}
+	if want.Email != nil {
+		c.Email = new(user.Email)
+		if *want.Email != "" {
+			*c.Email, errEmail = user.ParseEmail(*want.Email)
+		}
+	}
+	return c, errors.Join(errName, errEmail)
+}
+
+// rename applies c to u and returns the change to store. A new address is not
+// verified, whatever the old one was.
+func rename(u *user.User, c user.Change) (user.Change, error) {
+	if c.Username != nil {
+		u.Username = *c.Username
+	}
+	if c.Email != nil && *c.Email != u.Email {
+		u.Email, u.EmailVerified = *c.Email, false
+		c.EmailVerified = new(bool)
+	}
+	if u.Username == "" && u.Email == "" {
+		return user.Change{}, user.ErrNoIdentity
+	}
+	return c, nil
+}
+
+// ChangePassword sets a new password and ends every other session of the
+// caller. It returns [ErrReauthentication] or the errors of a new password.
+func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next string, v *Visit) error {
+	if err := g.Users.CheckNew(who.User, next); err != nil {
+		return err
+	}
+	a, err := g.confirm(ctx, who, current, v)
+	if err != nil {
+		return err
+	}
+	hash, err := g.Users.Rehash(ctx, who.User, next)
+	if err != nil {
+		return err
+	}
+	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		u, err := g.stillOpens(ctx, a)
+		if err != nil {
+			return outcome{}, err
+		}
+		if err := g.Users.Store.Update(ctx, u.ID, user.Change{PasswordHash: &hash}); err != nil {
+			return outcome{}, fmt.Errorf("gate: set password: %w", err)
+		}
+		w := session.Which{UserID: string(u.ID), Except: who.Session.ID}
+		revoked, err := g.end(ctx, w, session.ReasonPassword)
+		return outcome{revoked: revoked, events: []audit.Event{{
+			Kind: audit.PasswordChanged, UserID: string(u.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+		}}}, err
+	})
+	return afterConfirm(err)
+}
+
+// Close deletes the caller, whose current password is plain, with all that is
+// theirs. It returns [ErrReauthentication].
+func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *Visit) error {
+	a, err := g.confirm(ctx, who, plain, v)
+	if err != nil {
+		return err
+	}
+	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		if _, err := g.stillOpens(ctx, a); err != nil {
+			return outcome{}, err
+		}
+		revoked, err := g.end(ctx, session.Which{UserID: string(a.User.ID)}, session.ReasonClosed)
+		if err != nil {
+			return outcome{}, err
+		}
+		if err := g.Users.Store.Delete(ctx, a.User.ID); err != nil {
+			return outcome{}, fmt.Errorf("gate: delete user: %w", err)
+		}
+		_, entry := g.outdate(a.User.ID)
+		return outcome{revoked: append(revoked, entry), events: []audit.Event{{
+			Kind: audit.UserDeleted, UserID: string(a.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+		}}}, nil
+	})
+	return afterConfirm(err)
+}
+
+// afterConfirm says of a password that was right and then was not any more what
+// is said of a wrong one.
+func afterConfirm(err error) error {
+	if errors.Is(err, user.ErrBadCredentials) {
+		return ErrReauthentication
+	}
+	return err
+}

@@ -1,0 +1,94 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/revocation"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// CreateUser creates a user on an operator's word, with roles, registration
+// closed or not.
+func (g *Gate) CreateUser(ctx context.Context, r Registration, roles []user.Role) (user.User, error) {
+	draft, err := g.Users.Draft(r.Username, r.Email, r.Password)
+	if err != nil {
+		return user.User{}, err
+	}
+	return g.create(ctx, draft, roles, audit.UserCreated, audit.Origin{})
+}
+
+// Disable keeps the user out and ends all that the user holds. It returns
+// [user.ErrNotFound].
+func (g *Gate) Disable(ctx context.Context, id user.ID) error {
+	return g.change(ctx, id, audit.UserDisabled, "", func(ctx context.Context, c *user.Change) ([]revocation.Entry, error) {
+		disabled := true
+		c.Disabled = &disabled
+		border, entry := g.outdate(id)
+		c.TokensValidAfter = &border
+		revoked, err := g.end(ctx, session.Which{UserID: string(id)}, session.ReasonDisabled)
+		return append(revoked, entry), err
+	})
+}
+
+// Enable lets the user sign in again. What ended with disabling stays ended.
+func (g *Gate) Enable(ctx context.Context, id user.ID) error {
+	return g.change(ctx, id, audit.UserEnabled, "", func(_ context.Context, c *user.Change) ([]revocation.Entry, error) {
+		c.Disabled = new(bool)
+		return nil, nil
+	})
+}
+
+// SetPassword sets the user's password on an operator's word and ends all of
+// the user's sessions.
+func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string) error {
+	u, err := g.Users.Store.ByID(ctx, id)
+	if err != nil {
+		return fmt.Errorf("gate: look up user: %w", err)
+	}
+	hash, err := g.Users.Rehash(ctx, u, plain)
+	if err != nil {
+		return err
+	}
+	return g.change(ctx, id, audit.PasswordChanged, "", func(ctx context.Context, c *user.Change) ([]revocation.Entry, error) {
+		c.PasswordHash = &hash
+		return g.end(ctx, session.Which{UserID: string(id)}, session.ReasonPassword)
+	})
+}
+
+// SetRoles replaces the user's roles. Access tokens with the old ones are
+// refused from now on; refreshing brings one with the new.
+func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) error {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(_ context.Context, c *user.Change) ([]revocation.Entry, error) {
+		border, entry := g.outdate(id)
+		c.Roles, c.TokensValidAfter = &roles, &border
+		return []revocation.Entry{entry}, nil
+	})
+}
+
+// change updates one user in a transaction, with what act adds to it.
+func (g *Gate) change(ctx context.Context, id user.ID, kind audit.Kind, detail string,
+	act func(ctx context.Context, c *user.Change) ([]revocation.Entry, error),
+) error {
+	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		if _, err := g.Users.Store.ByID(ctx, id); err != nil {
+			return outcome{}, fmt.Errorf("gate: look up user: %w", err)
+		}
+		var c user.Change
+		revoked, err := act(ctx, &c)
+		if err != nil {
+			return outcome{}, err
+		}
+		if err := g.Users.Store.Update(ctx, id, c); err != nil {
+			return outcome{}, fmt.Errorf("gate: change user: %w", err)
+		}
+		return outcome{revoked: revoked, events: []audit.Event{{Kind: kind, UserID: string(id), Detail: detail}}}, nil
+	})
+}

@@ -1,0 +1,99 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/telemetry"
+	"github.com/jotgate/jotgate/internal/token"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// Refreshing is a refresh token as its holder presents it.
+type Refreshing struct {
+	Token    string
+	Mode     session.Mode // how it travelled
+	RetryKey string       // the Idempotency-Key, or empty
+}
+
+// Refresh rotates the refresh token presented. It returns [ErrInvalidRefresh],
+// a [*LimitedError], or [session.ErrReused], after which the session is over and
+// that is committed.
+func (g *Gate) Refresh(ctx context.Context, r Refreshing, v *Visit) (Tokens, error) {
+	t, how, err := g.refresh(ctx, r, v)
+	g.Metrics.Refresh(how)
+	return t, err
+}
+
+func (g *Gate) refresh(ctx context.Context, r Refreshing, v *Visit) (Tokens, telemetry.RefreshOutcome, error) {
+	now := g.Now().UTC()
+	read, err := g.Config.Refresh.Read(r.Token)
+	if err != nil {
+		return Tokens{}, telemetry.RefreshInvalid, fmt.Errorf("%w: %w", ErrInvalidRefresh, err)
+	}
+	if err := g.take(ctx, g.Limits.Refresh, read.SessionID, v); err != nil {
+		return Tokens{}, telemetry.RefreshRateLimited, err
+	}
+	rotated, err := g.Sessions.Rotate(ctx, presented(read, r))
+	if err != nil {
+		how, err := g.refreshRefused(ctx, read, rotated, err, v.Origin)
+		return Tokens{}, how, err
+	}
+	u, err := g.Users.Store.ByID(ctx, user.ID(read.Subject))
+	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
+		return Tokens{}, telemetry.RefreshEnded, ErrInvalidRefresh
+	}
+	if err != nil {
+		return Tokens{}, telemetry.RefreshError, fmt.Errorf("gate: look up user: %w", err)
+	}
+	t, err := g.issue(rotated.Session, u, now)
+	switch {
+	case err != nil:
+		return Tokens{}, telemetry.RefreshError, err
+	case rotated.Repeated:
+		return t, telemetry.RefreshRepeated, nil
+	}
+	return t, telemetry.RefreshRotated, nil
+}
+
+func (g *Gate) refreshRefused(ctx context.Context, read token.Refresh, rotated session.Rotated, err error, from audit.Origin) (telemetry.RefreshOutcome, error) {
+	e := audit.Event{
+		UserID: read.Subject, SessionID: read.SessionID, Origin: from,
+		Detail: fmt.Sprintf("generation %d", read.Generation),
+	}
+	switch {
+	case errors.Is(err, session.ErrEnded), errors.Is(err, session.ErrWrongMode):
+		return telemetry.RefreshEnded, ErrInvalidRefresh
+	case errors.Is(err, session.ErrAhead):
+		e.Kind = audit.RefreshAhead
+		return telemetry.RefreshAhead, g.refuse(ctx, e, fmt.Errorf("%w: %w", ErrInvalidRefresh, err))
+	case errors.Is(err, session.ErrReused):
+		e.Kind = audit.RefreshReused
+		e.Detail += fmt.Sprintf(" of %d", rotated.Session.Generation)
+		return telemetry.RefreshReused, g.endReused(ctx, e)
+	}
+	return telemetry.RefreshError, err
+}
+
+// endReused ends the session of a spent token. Two parties hold it, and which
+// of them is the owner cannot be told.
+func (g *Gate) endReused(ctx context.Context, e audit.Event) error {
+	err := g.commit(ctx, func(ctx context.Context) (outcome, error) {
+		revoked, err := g.end(ctx, session.Which{ID: session.ID(e.SessionID)}, session.ReasonReuse)
+		return outcome{events: []audit.Event{e}, revoked: revoked}, err
+	})
+	if err != nil {
+		return err
+	}
+	return session.ErrReused
+}
+
+func presented(read token.Refresh, r Refreshing) session.Presented {
+	return session.Presented{
+		ID: session.ID(read.SessionID), UserID: read.Subject,
+		Generation: session.Generation(read.Generation), Mode: r.Mode, RetryKey: r.RetryKey,
+	}
+}

@@ -1,0 +1,46 @@
+// Package revocation owns what verifiers must no longer accept although it has
+// not expired: an ordered feed of entries, kept for as long as the longest
+// token that an entry can touch, and a set in memory that answers for a token
+// without any read.
+//
+// It knows sessions and users by id only. What it needs from a database it
+// states as [Store].
+package revocation
+
+import (
+	"context"
+	"time"
+)
+
+// Kind is what an entry names.
+type Kind string
+
+// The kinds of entries.
+const (
+	// Session ends all tokens of one session.
+	Session Kind = "session"
+	// User ends the tokens of one user that were issued before NotBefore.
+	User Kind = "user"
+)
+
+// Entry is one line of the feed.
+type Entry struct {
+	Seq       int64 // set by the store; ascending in the order of commits
+	Kind      Kind
+	ID        string
+	NotBefore time.Time // whole seconds, like a token's iat; zero for a session
+	ExpiresAt time.Time // when no token that the entry touches can be valid any more
+}
+
+// Store keeps the feed. Its methods join the transaction that ctx carries, if any.
+type Store interface {
+	// Append adds entries. A reader that has seen a Seq never finds a smaller one
+	// appear later: writers take turns until they commit. For that reason a
+	// transaction appends last.
+	Append(ctx context.Context, entries []Entry) error
+	// After returns at most limit entries with a Seq above seq, in order.
+	After(ctx context.Context, seq int64, limit int) ([]Entry, error)
+	// Prune deletes at most limit entries that expired before t and returns how
+	// many. A Seq is never given out again.
+	Prune(ctx context.Context, t time.Time, limit int) (int, error)
+}

@@ -1,0 +1,191 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// retryWindow is how long an Idempotency-Key brings the same child back.
+	retryWindow = 24 * time.Hour
+	// listLimit bounds one answer; a user with more sessions sees the newest.
+	listLimit = 1000
+	// generationOne is what a sign-in starts at.
+	generationOne Generation = 1
+)
+
+// Config is what a [Service] works with. All fields are needed.
+type Config struct {
+	Store    Store
+	Idle     time.Duration // how long an unused session lives
+	Absolute time.Duration // how long any session lives
+	// Grace is how long after a rotation the parent brings the same child again.
+	Grace time.Duration
+	Now   func() time.Time // time.Now everywhere but in tests
+}
+
+// Service applies the session rules. Create one with [New]; it is safe for
+// concurrent use.
+type Service struct {
+	Config
+}
+
+// New returns a Service.
+func New(c Config) *Service { return &Service{c} }
+
+// Opening is a sign-in: whose it is and where it comes from.
+type Opening struct {
+	UserID    string
+	Mode      Mode
+	Device    string
+	IP        string
+	UserAgent string
+}
+
+// Open starts a session at generation 1. Nothing that a client sends can name it.
+func (s *Service) Open(ctx context.Context, o Opening) (Session, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Session{}, fmt.Errorf("session: make an id: %w", err)
+	}
+	now := s.clock()
+	absolute := now.Add(s.Absolute)
+	opened := Session{
+		ID: ID(id.String()), UserID: o.UserID, Mode: o.Mode, Device: o.Device, IP: o.IP, UserAgent: o.UserAgent,
+		CreatedAt: now, LastUsedAt: now, Generation: generationOne,
+		ExpiresAt: earlier(now.Add(s.Idle), absolute), AbsoluteAt: absolute,
+	}
+	if err := s.Store.Create(ctx, opened); err != nil {
+		return Session{}, fmt.Errorf("session: open: %w", err)
+	}
+	return opened, nil
+}
+
+// Presented is a refresh token as its holder brings it.
+type Presented struct {
+	ID         ID
+	UserID     string
+	Generation Generation
+	Mode       Mode   // how it travelled
+	RetryKey   string // the Idempotency-Key that came with it, or empty
+}
+
+// Rotated is what became of a presented refresh token.
+type Rotated struct {
+	Session Session
+	// Repeated tells that the child had been issued before and is issued again.
+	Repeated bool
+}
+
+// Rotate exchanges a generation of a session for the next one. Concurrent
+// callers that hold the same generation get the same child, so two tabs or a
+// lost answer sign nobody out, and a session cannot fork.
+//
+// It returns [ErrEnded] for a session that is over, [ErrWrongMode], [ErrAhead]
+// for a generation that this database never issued, and [ErrReused] when a
+// spent token came back. The session still lives then: ending it, so that the
+// end is committed and everybody learns of it, is the calling flow's part.
+func (s *Service) Rotate(ctx context.Context, p Presented) (Rotated, error) {
+	now := s.clock()
+	retry := hashRetryKey(p.ID, p.RetryKey)
+	rotated, err := s.Store.Rotate(ctx, Rotation{
+		ID: p.ID, UserID: p.UserID, Mode: p.Mode, From: p.Generation, Retry: retry,
+		At: now, IdleUntil: now.Add(s.Idle),
+	})
+	if err == nil {
+		return Rotated{Session: rotated}, nil
+	}
+	if !errors.Is(err, ErrConflict) {
+		return Rotated{}, fmt.Errorf("session: rotate: %w", err)
+	}
+	current, err := s.Store.ByID(ctx, p.ID)
+	if errors.Is(err, ErrNotFound) {
+		return Rotated{}, ErrEnded
+	}
+	if err != nil {
+		return Rotated{}, fmt.Errorf("session: rotate: %w", err)
+	}
+	switch {
+	case current.UserID != p.UserID, current.Over(now):
+		return Rotated{}, ErrEnded
+	case current.Mode != p.Mode:
+		return Rotated{}, ErrWrongMode
+	case p.Generation > current.Generation:
+		return Rotated{}, ErrAhead
+	case s.repeats(current, p.Generation, retry, now):
+		return Rotated{Session: current, Repeated: true}, nil
+	case p.Generation == current.Generation:
+		// Only a database that does not hold to its own compare-and-swap gets here.
+		return Rotated{}, fmt.Errorf("session: rotate: %w", ErrConflict)
+	}
+	return Rotated{Session: current}, ErrReused
+}
+
+// repeats reports whether gen, the parent of the current generation, may have
+// its child again. That the child was not used follows from its being current:
+// using it would have made another generation current.
+func (s *Service) repeats(current Session, gen Generation, retry RetryKey, now time.Time) bool {
+	if gen != current.Generation-1 {
+		return false
+	}
+	since := now.Sub(current.LastUsedAt)
+	return since <= s.Grace || retry != "" && retry == current.Retry && since <= retryWindow
+}
+
+// Alive returns the session if it is not over and is the user's, or [ErrEnded].
+func (s *Service) Alive(ctx context.Context, id ID, userID string) (Session, error) {
+	found, err := s.Store.ByID(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return Session{}, ErrEnded
+	}
+	if err != nil {
+		return Session{}, fmt.Errorf("session: look up: %w", err)
+	}
+	if found.UserID != userID || found.Over(s.clock()) {
+		return Session{}, ErrEnded
+	}
+	return found, nil
+}
+
+// List returns the user's living sessions, newest use first.
+func (s *Service) List(ctx context.Context, userID string) ([]Session, error) {
+	living, err := s.Store.Living(ctx, userID, s.clock(), listLimit)
+	if err != nil {
+		return nil, fmt.Errorf("session: list: %w", err)
+	}
+	return living, nil
+}
+
+// End ends the living sessions that w selects and returns their ids.
+func (s *Service) End(ctx context.Context, w Which, why Reason) ([]ID, error) {
+	ended, err := s.Store.End(ctx, w, why, s.clock())
+	if err != nil {
+		return nil, fmt.Errorf("session: end: %w", err)
+	}
+	return ended, nil
+}
+
+// clock is the time in the precision that is stored, so that what is read back
+// equals what was written.
+func (s *Service) clock() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+func hashRetryKey(id ID, key string) RetryKey {
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(string(id) + "\x00" + key))
+	return RetryKey(hex.EncodeToString(sum[:]))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

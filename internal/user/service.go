@@ -1,0 +1,241 @@
+package user
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/jotgate/jotgate/internal/password"
+)
+
+// Config is what a [Service] works with. All fields are needed, but for
+// Attempts: nil looks at every password.
+type Config struct {
+	Store     Store
+	Attempts  Attempts
+	Allowance Allowance
+	Hasher    *password.Hasher
+	Policy    password.Policy
+	Now       func() time.Time // time.Now everywhere but in tests
+}
+
+// Service applies the user rules. Create one with [New]; it is safe for
+// concurrent use.
+type Service struct {
+	Config
+}
+
+// New returns a Service.
+func New(c Config) *Service { return &Service{c} }
+
+// Draft is a user who does not exist yet: what [Service.Draft] checked.
+type Draft struct {
+	username Username
+	email    Email
+	password string
+}
+
+// Draft checks what somebody wants to register with, and pays for no hash.
+// Empty strings stand for absent names. Its errors are [ErrNoIdentity],
+// [ErrInvalidUsername], [ErrInvalidEmail], and those of a new password.
+func (s *Service) Draft(username, email, plain string) (Draft, error) {
+	if username == "" && email == "" {
+		return Draft{}, ErrNoIdentity
+	}
+	var d Draft
+	var errName, errEmail error
+	if username != "" {
+		d.username, errName = ParseUsername(username)
+	}
+	if email != "" {
+		d.email, errEmail = ParseEmail(email)
+	}
+	var errPassword error
+	d.password, errPassword = s.newPassword(plain, d.username, d.email)
+	return d, errors.Join(errName, errEmail, errPassword)
+}
+
+// New hashes the draft's password and returns the user, who is not stored yet.
+func (s *Service) New(ctx context.Context, d Draft, roles []Role) (User, error) {
+	hash, err := s.Hasher.Hash(ctx, d.password)
+	if err != nil {
+		return User{}, fmt.Errorf("user: hash password: %w", err)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return User{}, fmt.Errorf("user: make an id: %w", err)
+	}
+	return User{
+		ID: ID(id.String()), Username: d.username, Email: d.email, Roles: roles,
+		PasswordHash: hash, CreatedAt: s.Now().UTC().Truncate(time.Microsecond),
+	}, nil
+}
+
+// Authenticated is a user whose password was right a moment ago. The flow that
+// acts on it must look again, in its transaction, whether User is still so.
+type Authenticated struct {
+	User User
+	// Rehashed is a new hash of the same password, where the stored one is
+	// weaker than today's setting; empty otherwise.
+	Rehashed string
+	bucket   string
+}
+
+// Authenticate returns the user whom identifier and password open, or
+// [ErrBadCredentials], or a [*TooManyAttemptsError].
+//
+// An unknown identifier, a disabled user and one without a password cost the
+// same hash and the same database work as a wrong password, so that neither the
+// answer nor its time tells which users there are.
+func (s *Service) Authenticate(ctx context.Context, identifier, plain string) (Authenticated, error) {
+	plain, err := password.Normalize(plain)
+	if err != nil {
+		return Authenticated{}, fmt.Errorf("user: %w", err)
+	}
+	u, bucket, err := s.lookup(ctx, identifier)
+	if err != nil {
+		return Authenticated{}, err
+	}
+	return s.check(ctx, u, bucket, plain)
+}
+
+// Confirm checks the password of a user who is signed in already. It spends
+// from the same budget as signing in, and fails in the same ways.
+func (s *Service) Confirm(ctx context.Context, id ID, plain string) (Authenticated, error) {
+	plain, err := password.Normalize(plain)
+	if err != nil {
+		return Authenticated{}, fmt.Errorf("user: %w", err)
+	}
+	u, err := s.Store.ByID(ctx, id)
+	if err != nil {
+		return Authenticated{}, fmt.Errorf("user: look up by id: %w", err)
+	}
+	return s.check(ctx, u, bucketOf("id", string(id)), plain)
+}
+
+// Succeeded gives the user the full budget of wrong passwords back. It joins
+// the transaction in ctx.
+func (s *Service) Succeeded(ctx context.Context, a Authenticated) error {
+	if s.Attempts == nil {
+		return nil
+	}
+	if err := s.Attempts.Clear(ctx, a.bucket); err != nil {
+		return fmt.Errorf("user: clear attempts: %w", err)
+	}
+	return nil
+}
+
+// Rehash returns the hash of a new password for u, or the errors of a new
+// password. Nothing is stored.
+func (s *Service) Rehash(ctx context.Context, u User, plain string) (string, error) {
+	plain, err := s.newPassword(plain, u.Username, u.Email)
+	if err != nil {
+		return "", err
+	}
+	hash, err := s.Hasher.Hash(ctx, plain)
+	if err != nil {
+		return "", fmt.Errorf("user: hash password: %w", err)
+	}
+	return hash, nil
+}
+
+// CheckNew returns the errors of a new password for u, and pays for no hash.
+func (s *Service) CheckNew(u User, plain string) error {
+	_, err := s.newPassword(plain, u.Username, u.Email)
+	return err
+}
+
+// ParseRoles returns roles without repetitions, sorted, or [ErrInvalidRole].
+func ParseRoles(names []string) ([]Role, error) {
+	roles := make([]Role, 0, len(names))
+	for _, n := range names {
+		r, err := ParseRole(n)
+		if err != nil {
+			return nil, err
+		}
+		roles = append(roles, r)
+	}
+	slices.Sort(roles)
+	roles = slices.Compact(roles)
+	if len(roles) > MaxRoles {
+		return nil, fmt.Errorf("%w: more than %d", ErrInvalidRole, MaxRoles)
+	}
+	return roles, nil
+}
+
+func (s *Service) newPassword(plain string, n Username, e Email) (string, error) {
+	plain, err := password.Normalize(plain)
+	if err != nil {
+		return "", fmt.Errorf("user: %w", err)
+	}
+	if err := s.Policy.Check(plain, string(n), string(e)); err != nil {
+		return "", fmt.Errorf("user: %w", err)
+	}
+	return plain, nil
+}
+
+// lookup returns the zero User for an identifier that nobody goes by, with the
+// bucket that its attempts are counted in: all names of one user share one.
+func (s *Service) lookup(ctx context.Context, identifier string) (User, string, error) {
+	nobody := bucketOf("name", foldASCII(identifier))
+	i, err := ParseIdentifier(identifier)
+	if err != nil {
+		return User{}, nobody, nil //nolint:nilerr // what nobody can be called is nobody's name
+	}
+	u, err := s.Store.ByIdentifier(ctx, i)
+	if errors.Is(err, ErrNotFound) {
+		return User{}, nobody, nil
+	}
+	if err != nil {
+		return User{}, "", fmt.Errorf("user: look up by identifier: %w", err)
+	}
+	return u, bucketOf("id", string(u.ID)), nil
+}
+
+// check verifies plain against u, the zero User included. The attempt is paid
+// for on the hashing worker just before the hash, so that no burst of parallel
+// guesses gets more of them looked at than the budget holds.
+func (s *Service) check(ctx context.Context, u User, bucket, plain string) (Authenticated, error) {
+	match, err := s.Hasher.Verify(ctx, plain, u.PasswordHash, func(ctx context.Context) error {
+		return s.charge(ctx, bucket)
+	})
+	if err != nil {
+		return Authenticated{}, fmt.Errorf("user: verify password: %w", err)
+	}
+	if !match.OK || u.Disabled || u.ID == "" {
+		return Authenticated{User: u}, ErrBadCredentials
+	}
+	a := Authenticated{User: u, bucket: bucket}
+	if match.Outdated {
+		if a.Rehashed, err = s.Hasher.Hash(ctx, plain); err != nil {
+			return Authenticated{}, fmt.Errorf("user: rehash password: %w", err)
+		}
+	}
+	return a, nil
+}
+
+func (s *Service) charge(ctx context.Context, bucket string) error {
+	if s.Attempts == nil {
+		return nil
+	}
+	wait, err := s.Attempts.Charge(ctx, bucket, s.Allowance, s.Now())
+	if err != nil {
+		return fmt.Errorf("user: count attempt: %w", err)
+	}
+	if wait > 0 {
+		return &TooManyAttemptsError{RetryAfter: wait}
+	}
+	return nil
+}
+
+// bucketOf hashes, so that the table of attempts holds no name and no long text.
+func bucketOf(kind, name string) string {
+	sum := sha256.Sum256([]byte(kind + "\x00" + name))
+	return hex.EncodeToString(sum[:])
+}
