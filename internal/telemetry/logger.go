@@ -1,0 +1,80 @@
+// Package telemetry sets up what operators watch the program by: the log and
+// the metrics. It knows no noun; outcomes are closed lists of words, so that
+// what a client sends never becomes a label.
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"unicode"
+	"unicode/utf16"
+)
+
+// NewLogger returns a logger to w, which it gives one whole line at a time.
+// level is as [slog.Level.UnmarshalText] reads it: debug, info, warn or error.
+// format is json or text. Times are in UTC. Neither format lets through a
+// character that does not print, so no value can forge a line, move a
+// terminal's cursor or turn the direction of the text.
+func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("telemetry: log level: %w", err)
+	}
+	opts := &slog.HandlerOptions{Level: l, ReplaceAttr: inUTC}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(printable{w}, opts)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	}
+	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", format)
+}
+
+func inUTC(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindTime {
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	}
+	return a
+}
+
+// printable escapes the characters of JSON that do not print. slog's text
+// handler does that; its JSON handler escapes only what RFC 8259, section 7 asks
+// for, which leaves DEL, the C1 controls and the bidirectional ones. All of them
+// stand in strings there, so the JSON means the same afterwards.
+type printable struct{ w io.Writer }
+
+// Write writes the lines in p at once.
+func (e printable) Write(p []byte) (int, error) {
+	out := p
+	if hasBeyondASCII(p) {
+		out = escape(p)
+	}
+	if _, err := e.w.Write(out); err != nil {
+		return 0, fmt.Errorf("telemetry: write log: %w", err)
+	}
+	return len(p), nil
+}
+
+func hasBeyondASCII(p []byte) bool {
+	for _, b := range p {
+		if b >= 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+func escape(p []byte) []byte {
+	out := make([]byte, 0, len(p)+32)
+	for _, r := range string(p) {
+		if r < 0x7f || unicode.IsPrint(r) {
+			out = append(out, string(r)...)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
+	}
+	return out
+}
