@@ -1,0 +1,111 @@
+// Package pgtest gives tests a PostgreSQL database of their own.
+//
+// It starts one private cluster for each test binary, from the programs that it
+// finds, and stops it when the tests are over or the binary dies. It knows
+// nothing of what is kept in a database.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// shared is the cluster of this test binary.
+//
+//nolint:gochecknoglobals // a cluster takes a second to start, so all tests of a binary use one
+var shared struct {
+	main    atomic.Bool
+	once    sync.Once
+	url     string
+	cluster *cluster
+	err     error
+	names   atomic.Int64
+}
+
+// Main runs the tests of a package that calls [DSN] and stops the cluster. Call
+// it from TestMain.
+func Main(m *testing.M) {
+	shared.main.Store(true)
+	code := m.Run()
+	if err := stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func stop() error {
+	if shared.cluster == nil {
+		return nil
+	}
+	return shared.cluster.stop()
+}
+
+// DSN returns the URL of an empty database, which is dropped when tb is over. It
+// skips tb where there is no PostgreSQL, or fails it if JOTGATE_TEST_REQUIRE, a
+// list separated by commas, names postgres. JOTGATE_TEST_POSTGRES_DSN is the URL
+// of a server to use instead of a cluster of its own.
+func DSN(tb testing.TB) string {
+	tb.Helper()
+	if !shared.main.Load() {
+		tb.Fatal("pgtest: TestMain of this package must call pgtest.Main")
+	}
+	shared.once.Do(func() { shared.url, shared.cluster, shared.err = server() })
+	switch {
+	case errors.Is(shared.err, errNoPrograms) && !required():
+		tb.Skip("no PostgreSQL: neither initdb is in PATH or /usr/lib/postgresql/*/bin nor JOTGATE_TEST_POSTGRES_DSN is set")
+	case shared.err != nil:
+		tb.Fatal("pgtest:", shared.err)
+	}
+	name := fmt.Sprintf("jotgate_test_%d_%d", os.Getpid(), shared.names.Add(1))
+	if err := execute(tb.Context(), shared.url, "CREATE DATABASE "+name); err != nil {
+		tb.Fatal("pgtest:", err)
+	}
+	tb.Cleanup(func() {
+		ctx := context.WithoutCancel(tb.Context())
+		if err := execute(ctx, shared.url, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			tb.Error("pgtest:", err)
+		}
+	})
+	u, err := url.Parse(shared.url)
+	if err != nil {
+		tb.Fatal("pgtest: JOTGATE_TEST_POSTGRES_DSN must be a postgres:// URL")
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+func server() (string, *cluster, error) {
+	if dsn := os.Getenv("JOTGATE_TEST_POSTGRES_DSN"); dsn != "" { //nolint:forbidigo // tests have no configuration
+		return dsn, nil, nil
+	}
+	c, err := start()
+	if err != nil {
+		return "", nil, err
+	}
+	return c.url(), c, nil
+}
+
+func required() bool {
+	list := os.Getenv("JOTGATE_TEST_REQUIRE") //nolint:forbidigo // tests have no configuration
+	return slices.Contains(strings.Split(list, ","), "postgres")
+}
+
+func execute(ctx context.Context, dsn, sql string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	_, err = conn.Exec(ctx, sql)
+	return errors.Join(err, conn.Close(ctx))
+}
