@@ -1,0 +1,119 @@
+// Package token mints jotgate's JWTs: access tokens, which anybody verifies with
+// the published keys (package bearer does), and refresh tokens, which only this
+// program reads.
+//
+// It decides nothing about a sign-in and keeps no state. A token says who may
+// hold it and until when; whether that is still so, sessions and the revocation
+// feed know. Times in tokens are whole seconds (RFC 7519, section 2).
+package token
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/jotgate/jotgate/internal/keyset"
+)
+
+const typeAccess = "at+jwt" // RFC 9068, section 2.1
+
+// Access is what an access token says, besides iss, aud and jti.
+type Access struct {
+	Subject   string // the user id
+	ClientID  string
+	SessionID string
+	IssuedAt  time.Time
+	ExpiresAt time.Time // exclusive, after IssuedAt by a second or more
+	AuthTime  time.Time // when the user proved who they are
+	AMR       []string  // how they did (RFC 8176)
+	Roles     []string
+	Scope     string // space-separated, may be empty
+	Mode      string // how the session's tokens travel
+}
+
+// Issuer mints access tokens. Create one with [NewIssuer]; it is safe for
+// concurrent use.
+type Issuer struct {
+	issuer, audience string
+	signer           func() (keyset.Signer, error)
+}
+
+// NewIssuer returns an Issuer of tokens with the iss and aud given, neither of
+// which may be empty. signer is asked at every token for the key that signs now.
+func NewIssuer(issuer, audience string, signer func() (keyset.Signer, error)) (*Issuer, error) {
+	if issuer == "" || audience == "" {
+		return nil, errors.New("token: issuer and audience are needed")
+	}
+	return &Issuer{issuer: issuer, audience: audience, signer: signer}, nil
+}
+
+// Access mints an access token (RFC 9068) with a jti of its own. It refuses
+// an Access that no verifier would take, and returns the error of the signer.
+func (i *Issuer) Access(a Access) (string, error) {
+	if err := a.check(); err != nil {
+		return "", err
+	}
+	key, err := i.signer()
+	if err != nil {
+		return "", fmt.Errorf("token: signing key: %w", err)
+	}
+	method, err := methodOf(key.Algorithm)
+	if err != nil {
+		return "", err
+	}
+	t := jwt.NewWithClaims(method, jwt.MapClaims{
+		"iss":       i.issuer,
+		"aud":       i.audience,
+		"sub":       a.Subject,
+		"client_id": a.ClientID,
+		"sid":       a.SessionID,
+		"jti":       rand.Text(), // 130 random bits
+		"iat":       a.IssuedAt.Unix(),
+		"exp":       a.ExpiresAt.Unix(),
+		"auth_time": a.AuthTime.Unix(),
+		"amr":       array(a.AMR),
+		"roles":     array(a.Roles),
+		"scope":     a.Scope,
+		"mode":      a.Mode,
+	})
+	t.Header["typ"] = typeAccess
+	t.Header["kid"] = key.KID
+	text, err := t.SignedString(key.Key)
+	if err != nil {
+		return "", fmt.Errorf("token: sign access token: %w", err)
+	}
+	return text, nil
+}
+
+func (a Access) check() error {
+	switch {
+	case a.Subject == "", a.SessionID == "", a.ClientID == "", a.Mode == "":
+		return errors.New("token: an access token needs a subject, a session, a client and a mode")
+	case a.IssuedAt.IsZero(), a.AuthTime.IsZero(), a.ExpiresAt.Unix() <= a.IssuedAt.Unix():
+		return errors.New("token: an access token needs the times of sign-in and issue, and an end after them")
+	}
+	return nil
+}
+
+func methodOf(alg keyset.Algorithm) (jwt.SigningMethod, error) {
+	switch alg {
+	case keyset.ES256:
+		return jwt.SigningMethodES256, nil
+	case keyset.EdDSA:
+		return jwt.SigningMethodEdDSA, nil
+	case keyset.RS256:
+		return jwt.SigningMethodRS256, nil
+	}
+	return nil, fmt.Errorf("token: no signing method for algorithm %q", alg)
+}
+
+// array makes an empty list [] in JSON, not null.
+func array(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
