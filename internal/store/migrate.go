@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// MigrationStatus is which migration the database is at and which one is the
+// newest that this program knows.
+type MigrationStatus struct {
+	Current int64 `json:"current"`
+	Latest  int64 `json:"latest"`
+}
+
+// Pending returns how many migrations [DB.Migrate] would apply.
+func (s MigrationStatus) Pending() int64 { return max(s.Latest-s.Current, 0) }
+
+// Err returns [ErrNewerDatabase] if this program must not use the database.
+func (s MigrationStatus) Err() error {
+	if s.Current > s.Latest {
+		return fmt.Errorf("%w: it is at migration %d and this program knows up to %d; start a newer jotgate",
+			ErrNewerDatabase, s.Current, s.Latest)
+	}
+	return nil
+}
+
+// Migrate brings the tables to the newest version that this program knows. It
+// does nothing if they are there, and processes that start at once wait for each
+// other. It returns [ErrNewerDatabase] rather than touch a newer database.
+func (db *DB) Migrate(ctx context.Context) error {
+	return db.migrator(ctx, func(p *goose.Provider, s MigrationStatus) error {
+		if err := s.Err(); err != nil {
+			return err
+		}
+		if _, err := p.Up(ctx); err != nil {
+			return fmt.Errorf("store: migrate: %w", err)
+		}
+		return nil
+	})
+}
+
+// MigrationStatus tells how far the database is. It waits for a process that
+// migrates.
+func (db *DB) MigrationStatus(ctx context.Context) (MigrationStatus, error) {
+	var status MigrationStatus
+	err := db.migrator(ctx, func(_ *goose.Provider, s MigrationStatus) error {
+		status = s
+		return nil
+	})
+	return status, err
+}
+
+// migrator runs f while nobody else migrates. goose makes its table of versions
+// even to look at it, and two that make it at once would fail.
+func (db *DB) migrator(ctx context.Context, f func(p *goose.Provider, s MigrationStatus) error) error {
+	return db.dialect.locked(ctx, func(conns *sql.DB) error {
+		name := db.dialect.migrations()
+		files, err := fs.Sub(migrations, "migrations/"+name)
+		if err != nil {
+			return fmt.Errorf("store: find migrations: %w", err)
+		}
+		dialect := map[string]goose.Dialect{"sqlite": goose.DialectSQLite3, "postgres": goose.DialectPostgres}[name]
+		p, err := goose.NewProvider(dialect, conns, files, goose.WithDisableGlobalRegistry(true))
+		if err != nil {
+			return fmt.Errorf("store: read migrations: %w", err)
+		}
+		var s MigrationStatus
+		if s.Current, s.Latest, err = p.GetVersions(ctx); err != nil {
+			return fmt.Errorf("store: read the database's migration: %w", err)
+		}
+		return f(p, s)
+	})
+}

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3/lock"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+const (
+	// postgresConns leaves room for four replicas under PostgreSQL's default of
+	// 100 connections.
+	postgresConns    = 20
+	postgresIdleTime = 5 * time.Minute
+	postgresLifetime = time.Hour // so that connections move to a new server
+	connectTimeout   = 5 * time.Second
+	// migrateWait is how many seconds a process waits for another one that migrates.
+	migrateWait = 300
+)
+
+// turn names what only one transaction may do at a time. The numbers are keys of
+// PostgreSQL's advisory locks.
+type turn int64
+
+const (
+	turnRevocations turn = 0x6a6f74_01
+	turnKeys        turn = 0x6a6f74_02
+)
+
+type gormClause = clause.Expression
+
+type postgresDialect struct {
+	conf *pgx.ConnConfig
+	pool *sql.DB
+}
+
+func openPostgres(ctx context.Context, c Config) (*DB, error) {
+	conf, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		// The parser's error may quote the URL, and so the password.
+		return nil, errors.New("store: the database URL is not one that PostgreSQL understands: postgres://user:password@host:port/database?sslmode=…")
+	}
+	if conf.ConnectTimeout == 0 || conf.ConnectTimeout > connectTimeout {
+		conf.ConnectTimeout = connectTimeout
+	}
+	if conf.RuntimeParams["application_name"] == "" {
+		conf.RuntimeParams["application_name"] = "jotgate"
+	}
+	d := &postgresDialect{conf: conf}
+	d.pool = d.open(postgresConns, map[string]string{
+		"synchronous_commit": "on", "statement_timeout": "5s", "lock_timeout": "5s",
+		"idle_in_transaction_session_timeout": "15s",
+	})
+	if err := d.pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: reach PostgreSQL: %w", err), d.pool.Close())
+	}
+	// pgx prepares statements by itself, in transactions too, where GORM would
+	// prepare anew each time.
+	orm, err := gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: d.pool}), config(c.Logger, false))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store: open PostgreSQL database: %w", err), d.pool.Close())
+	}
+	return &DB{dialect: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
+}
+
+func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
+	conf := d.conf.Copy()
+	for k, v := range params {
+		conf.RuntimeParams[k] = v
+	}
+	pool := stdlib.OpenDB(*conf)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	pool.SetConnMaxIdleTime(postgresIdleTime)
+	pool.SetConnMaxLifetime(postgresLifetime)
+	return pool
+}
+
+func (d *postgresDialect) migrations() string { return "postgres" }
+
+func (d *postgresDialect) pools() map[string]*sql.DB { return map[string]*sql.DB{"postgres": d.pool} }
+
+func (d *postgresDialect) lockRows() []gormClause {
+	return []gormClause{clause.Locking{Strength: clause.LockingStrengthUpdate}}
+}
+
+// turn is held until the transaction is over, and by then others see its rows.
+func (d *postgresDialect) turn(q *gorm.DB, t turn) error {
+	return q.Exec("SELECT pg_advisory_xact_lock(?)", int64(t)).Error
+}
+
+// locked holds goose's advisory lock on one connection while f migrates on
+// another. A migration may take longer than a request's statement, and waits for
+// no longer for locks than one, so that it does not hold up the requests that
+// queue behind it.
+func (d *postgresDialect) locked(ctx context.Context, f func(conns *sql.DB) error) (err error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrateWait))
+	if err != nil {
+		return fmt.Errorf("store: prepare the lock of the database: %w", err)
+	}
+	pool := d.open(2, map[string]string{"synchronous_commit": "on", "statement_timeout": "0", "lock_timeout": "5s"})
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("store: reach PostgreSQL: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := locker.SessionLock(ctx, conn); err != nil {
+		return fmt.Errorf("store: wait for another process that migrates the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, locker.SessionUnlock(context.WithoutCancel(ctx), conn)) }()
+	return f(pool)
+}

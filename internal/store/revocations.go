@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/jotgate/jotgate/internal/revocation"
+)
+
+// insertRows bounds one insert: SQLite takes at most 32,766 values.
+const insertRows = 1000
+
+// revocationRow is the revocations table.
+type revocationRow struct {
+	Seq       int64 `gorm:"primaryKey;autoIncrement"`
+	Kind      string
+	SubjectID string
+	NotBefore int64
+	ExpiresAt int64
+}
+
+// TableName implements GORM's Tabler.
+func (revocationRow) TableName() string { return "revocations" }
+
+// Revocations is the [revocation.Store] kept in the database.
+type Revocations struct{ db *DB }
+
+var _ revocation.Store = (*Revocations)(nil)
+
+// Append implements [revocation.Store]. On PostgreSQL a lock keeps the order: a
+// number drawn earlier could be committed later without it.
+func (s *Revocations) Append(ctx context.Context, entries []revocation.Entry) error {
+	rows := make([]revocationRow, len(entries))
+	for i, e := range entries {
+		rows[i] = revocationRow{
+			Kind: string(e.Kind), SubjectID: e.ID, NotBefore: micros(e.NotBefore), ExpiresAt: micros(e.ExpiresAt),
+		}
+	}
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		return write(ctx, s.db, "append revocations", func(ctx context.Context, q *gorm.DB) error {
+			q = q.WithContext(ctx)
+			if err := s.db.dialect.turn(q, turnRevocations); err != nil {
+				return err
+			}
+			for some := range slices.Chunk(rows, insertRows) {
+				if err := q.Create(&some).Error; err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// After implements [revocation.Store].
+func (s *Revocations) After(ctx context.Context, seq int64, limit int) ([]revocation.Entry, error) {
+	rows, err := read(ctx, s.db, "select revocations", func(ctx context.Context, q *gorm.DB) ([]revocationRow, error) {
+		return gorm.G[revocationRow](q).Where("seq > ?", seq).Order("seq").Limit(limit).Find(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]revocation.Entry, len(rows))
+	for i, r := range rows {
+		entries[i] = revocation.Entry{
+			Seq: r.Seq, Kind: revocation.Kind(r.Kind), ID: r.SubjectID,
+			NotBefore: fromMicros(r.NotBefore), ExpiresAt: fromMicros(r.ExpiresAt),
+		}
+	}
+	return entries, nil
+}
+
+// Prune implements [revocation.Store].
+func (s *Revocations) Prune(ctx context.Context, t time.Time, limit int) (int, error) {
+	return prune(ctx, s.db, "prune revocations", `
+DELETE FROM revocations WHERE seq IN (
+	SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, micros(t), limit)
+}

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/jotgate/jotgate/internal/session"
+)
+
+// sessionRow is the sessions table. EndedAt is 0 while the session lives.
+type sessionRow struct {
+	ID         string `gorm:"primaryKey"`
+	UserID     string
+	Mode       string
+	Device     string
+	IP         string
+	UserAgent  string
+	CreatedAt  int64 `gorm:"autoCreateTime:false"`
+	Generation int64
+	LastUsedAt int64
+	Retry      string
+	ExpiresAt  int64
+	AbsoluteAt int64
+	EndedAt    int64
+	EndReason  string
+}
+
+// TableName implements GORM's Tabler.
+func (sessionRow) TableName() string { return "sessions" }
+
+func (r sessionRow) session() session.Session {
+	return session.Session{
+		ID: session.ID(r.ID), UserID: r.UserID, Mode: session.Mode(r.Mode), Device: r.Device, IP: r.IP,
+		UserAgent: r.UserAgent, CreatedAt: fromMicros(r.CreatedAt), Generation: session.Generation(r.Generation),
+		LastUsedAt: fromMicros(r.LastUsedAt), Retry: session.RetryKey(r.Retry), ExpiresAt: fromMicros(r.ExpiresAt),
+		AbsoluteAt: fromMicros(r.AbsoluteAt), EndedAt: fromMicros(r.EndedAt),
+	}
+}
+
+// rotate is the compare-and-swap. The absolute end caps the idle one here, where
+// nobody can forget it.
+const rotate = `
+UPDATE sessions SET generation = generation + 1, last_used_at = @at, retry = @retry,
+	expires_at = CASE WHEN absolute_at < @idle THEN absolute_at ELSE @idle END
+WHERE id = @id AND user_id = @user AND mode = @mode AND generation = @from AND ended_at = 0 AND expires_at > @at
+RETURNING id, user_id, mode, device, ip, user_agent, created_at, generation, last_used_at, retry, expires_at,
+	absolute_at, ended_at, end_reason`
+
+// Sessions is the [session.Store] kept in the database.
+type Sessions struct{ db *DB }
+
+var _ session.Store = (*Sessions)(nil)
+
+// Create implements [session.Store]. What a client calls itself is kept with
+// U+FFFD in place of what is not text. A session of a user who is not there is
+// an error that no caller can act on: the flow that opens it has looked at the
+// user in the same transaction, and so holds the user.
+func (s *Sessions) Create(ctx context.Context, o session.Session) error {
+	return write(ctx, s.db, "insert session", func(ctx context.Context, q *gorm.DB) error {
+		return gorm.G[sessionRow](q).Create(ctx, &sessionRow{
+			ID: string(o.ID), UserID: o.UserID, Mode: string(o.Mode), Device: text(o.Device), IP: text(o.IP),
+			UserAgent: text(o.UserAgent), CreatedAt: micros(o.CreatedAt), Generation: int64(o.Generation),
+			LastUsedAt: micros(o.LastUsedAt), Retry: string(o.Retry), ExpiresAt: micros(o.ExpiresAt),
+			AbsoluteAt: micros(o.AbsoluteAt), EndedAt: micros(o.EndedAt),
+		})
+	})
+}
+
+// Rotate implements [session.Store].
+func (s *Sessions) Rotate(ctx context.Context, r session.Rotation) (session.Session, error) {
+	rows, err := change(ctx, s.db, "rotate session", func(ctx context.Context, q *gorm.DB) ([]sessionRow, error) {
+		return gorm.G[sessionRow](q).Raw(rotate, map[string]any{
+			"at": micros(r.At), "retry": string(r.Retry), "idle": micros(r.IdleUntil),
+			"id": text(r.ID), "user": text(r.UserID), "mode": string(r.Mode), "from": int64(r.From),
+		}).Find(ctx)
+	})
+	if err != nil {
+		return session.Session{}, err
+	}
+	if len(rows) == 0 {
+		return session.Session{}, session.ErrConflict
+	}
+	return rows[0].session(), nil
+}
+
+// ByID implements [session.Store].
+func (s *Sessions) ByID(ctx context.Context, id session.ID) (session.Session, error) {
+	row, err := read(ctx, s.db, "select session", func(ctx context.Context, q *gorm.DB) (sessionRow, error) {
+		return gorm.G[sessionRow](q).Where("id = ?", text(id)).Take(ctx)
+	})
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return session.Session{}, session.ErrNotFound
+	}
+	if err != nil {
+		return session.Session{}, err
+	}
+	return row.session(), nil
+}
+
+// Living implements [session.Store].
+func (s *Sessions) Living(ctx context.Context, userID string, now time.Time, limit int) ([]session.Session, error) {
+	rows, err := read(ctx, s.db, "list sessions", func(ctx context.Context, q *gorm.DB) ([]sessionRow, error) {
+		return gorm.G[sessionRow](q).
+			Where("user_id = ? AND ended_at = 0 AND expires_at > ?", text(userID), micros(now)).
+			Order("last_used_at DESC, id DESC").Limit(limit).Find(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	living := make([]session.Session, len(rows))
+	for i, r := range rows {
+		living[i] = r.session()
+	}
+	return living, nil
+}
+
+// End implements [session.Store].
+func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason, now time.Time) ([]session.ID, error) {
+	if w.ID == "" && w.UserID == "" {
+		return nil, nil
+	}
+	rows, err := change(ctx, s.db, "end sessions", func(ctx context.Context, q *gorm.DB) ([]sessionRow, error) {
+		var ended []sessionRow
+		q = q.WithContext(ctx).Model(&ended).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}}}).
+			Where("ended_at = 0 AND expires_at > ?", micros(now))
+		if w.ID != "" {
+			q = q.Where("id = ?", text(w.ID))
+		}
+		if w.UserID != "" {
+			q = q.Where("user_id = ?", text(w.UserID))
+		}
+		if w.Except != "" {
+			q = q.Where("id <> ?", text(w.Except))
+		}
+		err := q.Updates(map[string]any{"ended_at": micros(now), "end_reason": string(why)}).Error
+		return ended, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]session.ID, len(rows))
+	for i, r := range rows {
+		ids[i] = session.ID(r.ID)
+	}
+	return ids, nil
+}
+
+// Prune implements [session.Store]. Sessions that expired and sessions that were
+// ended are found by two indexes, so it takes two statements.
+func (s *Sessions) Prune(ctx context.Context, t time.Time, limit int) (int, error) {
+	expired, err := prune(ctx, s.db, "prune expired sessions", pruneExpired, micros(t), limit)
+	if err != nil || expired >= limit {
+		return expired, err
+	}
+	ended, err := prune(ctx, s.db, "prune ended sessions", pruneEnded, micros(t), limit-expired)
+	return expired + ended, err
+}
+
+const (
+	pruneExpired = `
+DELETE FROM sessions WHERE id IN (
+	SELECT id FROM sessions WHERE ended_at = 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`
+	pruneEnded = `
+DELETE FROM sessions WHERE id IN (
+	SELECT id FROM sessions WHERE ended_at > 0 AND ended_at < ? ORDER BY ended_at LIMIT ?)`
+)

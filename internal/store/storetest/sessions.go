@@ -1,0 +1,316 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/session"
+)
+
+func sessionTests() []test {
+	return []test{
+		{"what is created is read back", sessionsReadBack},
+		{"what is not text is made text", sessionsStrange},
+		{"an empty or strange id finds nothing", sessionsNone},
+		{"rotation makes the child current", sessionsRotate},
+		{"the absolute end caps the idle one", sessionsAbsolute},
+		{"rotation of any other state is a conflict", sessionsConflict},
+		{"of those who rotate one generation one wins", sessionsRotateRace},
+		{"the living, newest use first", sessionsLiving},
+		{"end selects what Which says", sessionsEnd},
+		{"an empty Which selects nothing", sessionsEndNothing},
+		{"of those who end a session one does", sessionsEndRace},
+		{"an ended session does not rotate", sessionsEndRotateRace},
+		{"prune takes what was over, in bounds", sessionsPrune},
+	}
+}
+
+func sessionsReadBack(k kit) {
+	u := k.user("ada")
+	for _, mode := range []session.Mode{session.Bearer, session.Cookie} {
+		s := k.session(u, func(s *session.Session) { s.Mode, s.Retry = mode, "key" })
+		got, err := k.db.Sessions().ByID(k.Context(), s.ID)
+		k.must(err)
+		k.equal(got, s)
+	}
+	empty := k.session(u, func(s *session.Session) { s.Device, s.IP, s.UserAgent = "", "", "" })
+	got, err := k.db.Sessions().ByID(k.Context(), empty.ID)
+	k.must(err)
+	k.equal(got, empty)
+}
+
+func sessionsStrange(k kit) {
+	u := k.user("ada")
+	for _, text := range strange() {
+		s := k.session(u, func(s *session.Session) { s.Device, s.UserAgent = text, text })
+		want := strings.NewReplacer("\x00", "\uFFFD", "\xff\xfe", "\uFFFD").Replace(text)
+		got, err := k.db.Sessions().ByID(k.Context(), s.ID)
+		k.must(err)
+		k.equal([]string{got.Device, got.UserAgent}, []string{want, want})
+	}
+}
+
+func sessionsNone(k kit) {
+	s := k.session(k.user("ada"))
+	for _, id := range append(strange(), "") {
+		_, err := k.db.Sessions().ByID(k.Context(), session.ID(id))
+		k.wantErr(err, session.ErrNotFound)
+		r := rotation(s)
+		r.ID = session.ID(id)
+		_, err = k.db.Sessions().Rotate(k.Context(), r)
+		k.wantErr(err, session.ErrConflict)
+		living, err := k.db.Sessions().Living(k.Context(), id, epoch(), 9)
+		k.must(err)
+		k.equal(len(living), 0)
+		if id == "" {
+			continue
+		}
+		for _, w := range []session.Which{{ID: session.ID(id)}, {UserID: id}} {
+			ended, err := k.db.Sessions().End(k.Context(), w, session.ReasonLogout, epoch())
+			k.must(err)
+			k.equal(len(ended), 0)
+		}
+	}
+}
+
+// rotation is the one that would succeed on s a minute after it was opened.
+func rotation(s session.Session) session.Rotation {
+	at := epoch().Add(time.Minute)
+	return session.Rotation{
+		ID: s.ID, UserID: s.UserID, Mode: s.Mode, From: s.Generation, Retry: "retry", At: at, IdleUntil: at.Add(time.Hour),
+	}
+}
+
+func sessionsRotate(k kit) {
+	u := k.user("ada")
+	s, other := k.session(u), k.session(u)
+	r := rotation(s)
+	want := s
+	want.Generation, want.LastUsedAt, want.Retry, want.ExpiresAt = 2, r.At, r.Retry, r.IdleUntil
+	got, err := k.db.Sessions().Rotate(k.Context(), r)
+	k.must(err)
+	k.equal(got, want)
+	got, err = k.db.Sessions().ByID(k.Context(), s.ID)
+	k.must(err)
+	k.equal(got, want)
+	got, err = k.db.Sessions().ByID(k.Context(), other.ID)
+	k.must(err)
+	k.equal(got, other)
+
+	r.From, r.Retry = 2, ""
+	got, err = k.db.Sessions().Rotate(k.Context(), r)
+	k.must(err)
+	if got.Generation != 3 || got.Retry != "" {
+		k.Errorf("generation %d, retry %q; want 3 and none", got.Generation, got.Retry)
+	}
+}
+
+func sessionsAbsolute(k kit) {
+	s := k.session(k.user("ada"))
+	for i, idle := range []time.Time{s.AbsoluteAt.Add(-time.Microsecond), s.AbsoluteAt, s.AbsoluteAt.Add(time.Microsecond)} {
+		r := rotation(s)
+		r.From, r.IdleUntil = session.Generation(i+1), idle
+		got, err := k.db.Sessions().Rotate(k.Context(), r)
+		k.must(err)
+		if want := min(idle.UnixMicro(), s.AbsoluteAt.UnixMicro()); got.ExpiresAt.UnixMicro() != want {
+			k.Errorf("idle until %s: expires at %s, absolute end %s", idle, got.ExpiresAt, s.AbsoluteAt)
+		}
+	}
+}
+
+func sessionsConflict(k kit) {
+	u, eve := k.user("ada"), k.user("eve")
+	s := k.session(u)
+	ended := k.session(u)
+	_, err := k.db.Sessions().End(k.Context(), session.Which{ID: ended.ID}, session.ReasonLogout, epoch())
+	k.must(err)
+	for name, edit := range map[string]func(r *session.Rotation){
+		"another session":     func(r *session.Rotation) { r.ID = "other" },
+		"no session":          func(r *session.Rotation) { r.ID = "" },
+		"another user":        func(r *session.Rotation) { r.UserID = string(eve.ID) },
+		"no user":             func(r *session.Rotation) { r.UserID = "" },
+		"another mode":        func(r *session.Rotation) { r.Mode = session.Cookie },
+		"no mode":             func(r *session.Rotation) { r.Mode = "" },
+		"a future generation": func(r *session.Rotation) { r.From = 2 },
+		"no generation":       func(r *session.Rotation) { r.From = 0 },
+		"expired":             func(r *session.Rotation) { r.At = s.ExpiresAt },
+		"long expired":        func(r *session.Rotation) { r.At = s.AbsoluteAt },
+		"ended":               func(r *session.Rotation) { r.ID = ended.ID },
+	} {
+		r := rotation(s)
+		edit(&r)
+		if _, err := k.db.Sessions().Rotate(k.Context(), r); count([]error{err}, session.ErrConflict) == 0 {
+			k.Errorf("%s: %v, want a conflict", name, err)
+		}
+	}
+	got, err := k.db.Sessions().ByID(k.Context(), s.ID)
+	k.must(err)
+	k.equal(got, s)
+	r := rotation(s)
+	r.At = s.ExpiresAt.Add(-time.Microsecond)
+	_, err = k.db.Sessions().Rotate(k.Context(), r)
+	k.must(err)
+}
+
+func sessionsRotateRace(k kit) {
+	s := k.session(k.user("ada"))
+	for gen := range session.Generation(5) {
+		r := rotation(s)
+		r.From = gen + 1
+		errs := k.race(racers, func(ctx context.Context, _ int) error {
+			_, err := k.db.Sessions().Rotate(ctx, r)
+			return err
+		})
+		if won, lost := count(errs, nil), count(errs, session.ErrConflict); won != 1 || lost != racers-1 {
+			k.Fatalf("%d rotated, %d in conflict: %v", won, lost, errs)
+		}
+	}
+	got, err := k.db.Sessions().ByID(k.Context(), s.ID)
+	k.must(err)
+	k.equal(got.Generation, session.Generation(6))
+}
+
+func sessionsLiving(k kit) {
+	u, eve := k.user("ada"), k.user("eve")
+	k.session(eve)
+	used := func(d time.Duration) func(s *session.Session) {
+		return func(s *session.Session) { s.LastUsedAt = epoch().Add(d) }
+	}
+	second, first, third := k.session(u, used(2)), k.session(u, used(time.Minute)), k.session(u, used(-time.Minute))
+	k.session(u, func(s *session.Session) { s.ExpiresAt = epoch() })
+	over := k.session(u)
+	_, err := k.db.Sessions().End(k.Context(), session.Which{ID: over.ID}, session.ReasonLogout, epoch())
+	k.must(err)
+	for limit, want := range map[int][]session.ID{
+		9: {first.ID, second.ID, third.ID}, 2: {first.ID, second.ID}, 0: {},
+	} {
+		living, err := k.db.Sessions().Living(k.Context(), string(u.ID), epoch(), limit)
+		k.must(err)
+		got := make([]session.ID, len(living))
+		for i, s := range living {
+			got[i] = s.ID
+		}
+		k.equal(got, want)
+	}
+}
+
+func sessionsEnd(k kit) {
+	u, eve := k.user("ada"), k.user("eve")
+	a, b, c, hers := k.session(u), k.session(u), k.session(u), k.session(eve)
+	k.session(u, func(s *session.Session) { s.ExpiresAt = epoch() }) // over already
+	now := epoch().Add(time.Second)
+	for _, step := range []struct {
+		which session.Which
+		want  []session.ID
+	}{
+		{session.Which{ID: a.ID, UserID: string(eve.ID)}, ids()},
+		{session.Which{ID: a.ID, UserID: string(u.ID)}, ids(a)},
+		{session.Which{ID: a.ID}, ids()}, // no second time
+		{session.Which{UserID: string(u.ID), Except: b.ID}, ids(c)},
+		{session.Which{UserID: string(u.ID), ID: b.ID, Except: b.ID}, ids()},
+		{session.Which{UserID: string(u.ID)}, ids(b)},
+		{session.Which{ID: hers.ID}, ids(hers)},
+	} {
+		got, err := k.db.Sessions().End(k.Context(), step.which, session.ReasonRevoked, now)
+		k.must(err)
+		slices.Sort(got)
+		if !slices.Equal(got, step.want) {
+			k.Errorf("End(%+v) = %v, want %v", step.which, got, step.want)
+		}
+	}
+	a.EndedAt = now
+	got, err := k.db.Sessions().ByID(k.Context(), a.ID)
+	k.must(err)
+	k.equal(got, a)
+}
+
+func sessionsEndNothing(k kit) {
+	s := k.session(k.user("ada"))
+	for _, w := range []session.Which{{}, {Except: "x"}, {Except: s.ID}} {
+		ended, err := k.db.Sessions().End(k.Context(), w, session.ReasonLogout, epoch())
+		k.must(err)
+		k.equal(len(ended), 0)
+	}
+	got, err := k.db.Sessions().ByID(k.Context(), s.ID)
+	k.must(err)
+	k.equal(got, s)
+}
+
+func sessionsEndRace(k kit) {
+	u := k.user("ada")
+	a, b := k.session(u), k.session(u)
+	ended := make([][]session.ID, racers)
+	errs := k.race(racers, func(ctx context.Context, i int) (err error) {
+		w := session.Which{UserID: string(u.ID)}
+		if i%2 == 0 {
+			w = session.Which{ID: a.ID}
+		}
+		ended[i], err = k.db.Sessions().End(ctx, w, session.ReasonLogout, epoch())
+		return err
+	})
+	k.equal(count(errs, nil), racers)
+	all := slices.Concat(ended...)
+	slices.Sort(all)
+	k.equal(all, ids(a, b))
+}
+
+// sessionsEndRotateRace: whoever comes first, no rotation succeeds after the end.
+func sessionsEndRotateRace(k kit) {
+	u := k.user("ada")
+	for range 5 {
+		s := k.session(u)
+		errs := k.race(2, func(ctx context.Context, i int) error {
+			if i == 0 {
+				_, err := k.db.Sessions().End(ctx, session.Which{ID: s.ID}, session.ReasonLogout, epoch().Add(time.Minute))
+				return err
+			}
+			_, err := k.db.Sessions().Rotate(ctx, rotation(s))
+			return err
+		})
+		k.must(errs[0])
+		if errs[1] != nil {
+			k.wantErr(errs[1], session.ErrConflict)
+		}
+		r := rotation(s)
+		for _, r.From = range []session.Generation{1, 2} {
+			_, err := k.db.Sessions().Rotate(k.Context(), r)
+			k.wantErr(err, session.ErrConflict)
+		}
+	}
+}
+
+func sessionsPrune(k kit) {
+	u := k.user("ada")
+	border := epoch().Add(time.Minute)
+	expires := func(at time.Time) session.Session {
+		return k.session(u, func(s *session.Session) { s.ExpiresAt = at })
+	}
+	ended := func(at time.Time) session.Session {
+		s := k.session(u)
+		_, err := k.db.Sessions().End(k.Context(), session.Which{ID: s.ID}, session.ReasonLogout, at)
+		k.must(err)
+		return s
+	}
+	gone := []session.Session{
+		expires(border.Add(-2)), expires(border.Add(-3 * time.Second)), expires(border.Add(-time.Microsecond)),
+		ended(border.Add(-time.Second)), ended(border.Add(-time.Microsecond)),
+	}
+	stay := []session.Session{expires(border), expires(border.Add(time.Microsecond)), ended(border), ended(border.Add(time.Second)), k.session(u)}
+	var counts []int
+	for range 4 {
+		n, err := k.db.Sessions().Prune(k.Context(), border, 2)
+		k.must(err)
+		counts = append(counts, n)
+	}
+	k.equal(counts, []int{2, 2, 1, 0})
+	for _, s := range gone {
+		_, err := k.db.Sessions().ByID(k.Context(), s.ID)
+		k.wantErr(err, session.ErrNotFound)
+	}
+	for _, s := range stay {
+		_, err := k.db.Sessions().ByID(k.Context(), s.ID)
+		k.must(err)
+	}
+}

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+)
+
+// txKey is the context key of the transaction on db.
+type txKey struct{ db *DB }
+
+// InTx runs f in one transaction, which travels in the context that f gets: all
+// methods of this DB that are called with it take part. The transaction is
+// committed if f returns nil, and rolled back if f fails or panics. The error is
+// f's own, or that of beginning or committing.
+//
+// In an f, InTx joins the transaction that is there: what it wrote stays written
+// unless the outermost f fails. The transaction is for one goroutine at a time,
+// and a method called with another context than f's waits for it in vain.
+func (db *DB) InTx(ctx context.Context, f func(ctx context.Context) error) error {
+	if _, ok := db.tx(ctx); ok {
+		return f(ctx)
+	}
+	ctx, cancel := db.bound(ctx)
+	defer cancel()
+	var failed error
+	err := db.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		failed = f(context.WithValue(ctx, txKey{db}, tx))
+		return failed
+	})
+	if failed != nil {
+		return failed
+	}
+	return wrap(ctx, "transaction", err)
+}
+
+// read runs a query: in the transaction of ctx, or on a reader.
+func read[T any](ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) (T, error)) (T, error) {
+	return run(ctx, db, db.readers, op, f)
+}
+
+// change runs a statement that writes and returns: in the transaction of ctx, or
+// on the writer.
+func change[T any](ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) (T, error)) (T, error) {
+	return run(ctx, db, db.writer, op, f)
+}
+
+// write is change for statements that return nothing.
+func write(ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) error) error {
+	_, err := change(ctx, db, op, func(ctx context.Context, q *gorm.DB) (struct{}, error) {
+		return struct{}{}, f(ctx, q)
+	})
+	return err
+}
+
+// prune runs a delete and returns how many rows it took.
+func prune(ctx context.Context, db *DB, op, sql string, args ...any) (int, error) {
+	return change(ctx, db, op, func(ctx context.Context, q *gorm.DB) (int, error) {
+		res := q.WithContext(ctx).Exec(sql, args...)
+		return int(res.RowsAffected), res.Error
+	})
+}
+
+func run[T any](
+	ctx context.Context, db *DB, pool *gorm.DB, op string, f func(ctx context.Context, q *gorm.DB) (T, error),
+) (T, error) {
+	q, ok := db.tx(ctx)
+	if !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = db.bound(ctx)
+		defer cancel()
+		q = pool
+	}
+	v, err := f(ctx, q)
+	return v, wrap(ctx, op, err)
+}
+
+func (db *DB) tx(ctx context.Context) (*gorm.DB, bool) {
+	tx, ok := ctx.Value(txKey{db}).(*gorm.DB)
+	return tx, ok
+}
+
+func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, db.timeout, errStalled)
+}
