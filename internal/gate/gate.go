@@ -63,8 +63,8 @@ type Config struct {
 	Audit       audit.Store
 	// InTx runs f in one transaction, which travels in f's context.
 	InTx      func(ctx context.Context, f func(ctx context.Context) error) error
-	Access    *token.Issuer
-	Refresh   *token.Refresher
+	Issuer    *token.Issuer
+	Refresher *token.Refresher
 	AccessTTL time.Duration
 	Limits    Limits
 	Metrics   *telemetry.Metrics
@@ -109,7 +109,7 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 	for i, r := range u.Roles {
 		roles[i] = string(r)
 	}
-	access, err := g.Access.Access(token.Access{
+	access, err := g.Issuer.Access(token.Access{
 		Subject: string(u.ID), ClientID: clientID, SessionID: string(s.ID),
 		IssuedAt: issued, ExpiresAt: expires, AuthTime: s.CreatedAt.Truncate(time.Second),
 		AMR: []string{"pwd"}, Roles: roles, Mode: string(s.Mode),
@@ -118,7 +118,7 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 		return Tokens{}, fmt.Errorf("gate: mint access token: %w", err)
 	}
 	refreshExpires := ceilSecond(s.ExpiresAt)
-	refresh, err := g.Refresh.Mint(token.Refresh{
+	refresh, err := g.Refresher.Mint(token.Refresh{
 		Subject: string(u.ID), SessionID: string(s.ID), Generation: int64(s.Generation),
 		IssuedAt: s.LastUsedAt.Truncate(time.Second), ExpiresAt: refreshExpires,
 	})

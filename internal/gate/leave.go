@@ -38,7 +38,7 @@ func (g *Gate) Caller(ctx context.Context, sessionID, userID string) (Caller, er
 // not, or [ErrInvalidRefresh] if it is none of ours or travelled in the other
 // mode. A session that is gone from the database has no mode to differ in.
 func (g *Gate) SessionOf(ctx context.Context, raw string, mode session.Mode) (sessionID, userID string, err error) {
-	read, err := g.Config.Refresh.Read(raw)
+	read, err := g.Refresher.Read(raw)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrInvalidRefresh, err)
 	}

@@ -30,7 +30,7 @@ func (g *Gate) Refresh(ctx context.Context, r Refreshing, v *Visit) (Tokens, err
 
 func (g *Gate) refresh(ctx context.Context, r Refreshing, v *Visit) (Tokens, telemetry.RefreshOutcome, error) {
 	now := g.Now().UTC()
-	read, err := g.Config.Refresh.Read(r.Token)
+	read, err := g.Refresher.Read(r.Token)
 	if err != nil {
 		return Tokens{}, telemetry.RefreshInvalid, fmt.Errorf("%w: %w", ErrInvalidRefresh, err)
 	}
