@@ -83,6 +83,7 @@ func New(c Config) *Gate { return &Gate{c} }
 
 // Tokens is what a signed-in client holds.
 type Tokens struct {
+	IssuedAt       time.Time // when they were handed out, in whole seconds
 	Access         string
 	AccessExpires  time.Time
 	Refresh        string
@@ -117,16 +118,17 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 	if err != nil {
 		return Tokens{}, fmt.Errorf("gate: mint access token: %w", err)
 	}
-	refreshExpires := ceilSecond(s.ExpiresAt)
+	refreshed := s.LastUsedAt.Truncate(time.Second)
+	refreshExpires := later(s.ExpiresAt.Truncate(time.Second), refreshed.Add(time.Second))
 	refresh, err := g.Refresher.Mint(token.Refresh{
 		Subject: string(u.ID), SessionID: string(s.ID), Generation: int64(s.Generation),
-		IssuedAt: s.LastUsedAt.Truncate(time.Second), ExpiresAt: refreshExpires,
+		IssuedAt: refreshed, ExpiresAt: refreshExpires,
 	})
 	if err != nil {
 		return Tokens{}, fmt.Errorf("gate: mint refresh token: %w", err)
 	}
 	return Tokens{
-		Access: access, AccessExpires: expires, Refresh: refresh, RefreshExpires: refreshExpires,
+		IssuedAt: now.Truncate(time.Second), Access: access, AccessExpires: expires, Refresh: refresh, RefreshExpires: refreshExpires,
 		Session: s, User: u,
 	}, nil
 }
@@ -142,6 +144,7 @@ func (g *Gate) take(ctx context.Context, l *ratelimit.Limiter, key string, v *Vi
 	}
 	v.Quota = &quota
 	if !quota.Allowed {
+		g.Metrics.RateLimited(quota.Name)
 		return &LimitedError{Quota: quota}
 	}
 	return nil
@@ -212,4 +215,9 @@ func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
 }
 
-func ceilSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
