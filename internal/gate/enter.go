@@ -22,12 +22,18 @@ type Registration struct {
 // Register creates a user without roles. It returns [ErrRegistrationClosed], a
 // [*LimitedError], [user.ErrIdentityTaken], or the errors of [user.Service.Draft].
 func (g *Gate) Register(ctx context.Context, r Registration, v *Visit) (user.User, error) {
+	u, err := g.register(ctx, r, v)
+	g.Metrics.Registration(registrationOutcome(err))
+	return u, err
+}
+
+func (g *Gate) register(ctx context.Context, r Registration, v *Visit) (user.User, error) {
 	if g.Closed {
 		return user.User{}, ErrRegistrationClosed
 	}
 	draft, err := g.Users.Draft(r.Username, r.Email, r.Password)
 	if err != nil {
-		return user.User{}, err
+		return user.User{}, &draftError{err}
 	}
 	if err := g.take(ctx, g.Limits.Registration, v.AddressKey, v); err != nil {
 		return user.User{}, err
@@ -146,6 +152,32 @@ func (g *Gate) confirm(ctx context.Context, who Caller, plain string, v *Visit) 
 		return a, session.ErrEnded
 	}
 	return a, err
+}
+
+// draftError marks what is wrong with a registration itself, and says nothing.
+type draftError struct{ error }
+
+// Unwrap returns what is wrong.
+func (e *draftError) Unwrap() error { return e.error }
+
+func registrationOutcome(err error) telemetry.RegistrationOutcome {
+	switch {
+	case err == nil:
+		return telemetry.RegistrationOK
+	case errors.Is(err, ErrRegistrationClosed):
+		return telemetry.RegistrationClosed
+	case errors.Is(err, user.ErrIdentityTaken):
+		return telemetry.RegistrationTaken
+	case errors.Is(err, password.ErrOverloaded):
+		return telemetry.RegistrationOverloaded
+	}
+	if _, ok := errors.AsType[*draftError](err); ok {
+		return telemetry.RegistrationInvalid
+	}
+	if _, ok := errors.AsType[*LimitedError](err); ok {
+		return telemetry.RegistrationRateLimited
+	}
+	return telemetry.RegistrationError
 }
 
 func loginOutcome(err error) telemetry.LoginOutcome {
