@@ -1,0 +1,178 @@
+// Package bearer verifies the access tokens that jotgate issues (RFC 9068) in
+// any Go service, and jotgate itself has no other verifier.
+//
+// A [Verifier] tells what a token is worth. A [Guard] finds the token on an HTTP
+// request, in the Authorization header or in jotgate's cookie, and protects
+// handlers with it; package ginbearer does the same for Gin.
+//
+// The package asks nobody about a single token: keys are fetched now and then,
+// and what ended before its time is the business of Config.Revoked.
+package bearer
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Errors a caller can act on. The text of an error says what was wrong with a
+// token and is for logs: clients are told no more than that it is not valid.
+var (
+	// ErrNoCredentials is a request that presents nothing that this package reads.
+	ErrNoCredentials = errors.New("bearer: no credentials")
+	// ErrMalformedRequest is a request that presents credentials twice.
+	ErrMalformedRequest = errors.New("bearer: credentials presented twice")
+	// ErrInvalidToken is a token that is not valid, for whatever reason.
+	ErrInvalidToken = errors.New("bearer: invalid token")
+	// ErrExpired is an [ErrInvalidToken] that was valid until it expired.
+	ErrExpired = fmt.Errorf("%w: expired", ErrInvalidToken)
+	// ErrRevoked is an [ErrInvalidToken] that Config.Revoked refused.
+	ErrRevoked = fmt.Errorf("%w: revoked", ErrInvalidToken)
+	// ErrWrongMode is an [ErrInvalidToken] of a cookie session in the header, or the
+	// reverse.
+	ErrWrongMode = fmt.Errorf("%w: issued for the other way to present it", ErrInvalidToken)
+	// ErrCrossOrigin is a request with a cookie that would change something and does
+	// not show that it comes from an origin that may.
+	ErrCrossOrigin = errors.New("bearer: not provably from an allowed origin")
+	// ErrUnavailable is a token that cannot be judged, because the issuer's keys are
+	// not there and cannot be fetched.
+	ErrUnavailable = errors.New("bearer: keys are not available")
+)
+
+// ScopeError is a valid token without a scope that is needed.
+type ScopeError struct {
+	Scope string // the scopes needed, separated by spaces
+}
+
+func (e *ScopeError) Error() string { return "bearer: scope needed: " + e.Scope }
+
+// Key is a public key and the one algorithm that it verifies.
+type Key struct {
+	Algorithm string // ES256, EdDSA or RS256
+	// Public is an *ecdsa.PublicKey on P-256, an ed25519.PublicKey or an
+	// *rsa.PublicKey, as Algorithm says.
+	Public crypto.PublicKey
+}
+
+// Config is what a [Verifier] accepts. Issuer and Audience are needed.
+type Config struct {
+	// Issuer is jotgate's public URL, compared exactly with iss.
+	Issuer string
+	// Audience is what aud must contain. jotgate's default audience is its issuer.
+	Audience string
+	// Keys returns the key of a kid, or an error that is [ErrUnavailable] if that
+	// cannot be told. Nil fetches the issuer's JWK set.
+	Keys func(ctx context.Context, kid string) (Key, error)
+	// Revoked reports whether a token that is otherwise valid is to be refused. Nil
+	// refuses none, so that an ended session's token is accepted until it expires.
+	Revoked func(*Claims) bool
+	// Client fetches the JWK set. Nil stands for one with a time-out of 5 s. Its
+	// redirects are not followed.
+	Client *http.Client
+	// Leeway is how far the clocks of issuer and verifier may differ. Zero stands
+	// for 30 s; more than 60 s is refused.
+	Leeway time.Duration
+	// Now is the clock. Nil stands for time.Now.
+	Now func() time.Time
+}
+
+const (
+	defaultLeeway = 30 * time.Second
+	maxLeeway     = time.Minute
+	maxLife       = 24 * time.Hour // of an access token; jotgate issues none that lives longer
+)
+
+// Verifier verifies access tokens. Create one with [New]; it is safe for
+// concurrent use.
+type Verifier struct {
+	Config
+	parser parser
+}
+
+// New returns a Verifier. Without Config.Keys it asks the issuer for its
+// metadata (RFC 8414) and its keys, and fails if they cannot be had; ctx bounds
+// that. It starts no goroutine.
+func New(ctx context.Context, c Config) (*Verifier, error) {
+	switch {
+	case c.Issuer == "" || c.Audience == "":
+		return nil, errors.New("bearer: Issuer and Audience are needed")
+	case c.Leeway < 0 || c.Leeway > maxLeeway:
+		return nil, fmt.Errorf("bearer: Leeway of %s is not within 0 and %s", c.Leeway, maxLeeway)
+	}
+	if c.Leeway == 0 {
+		c.Leeway = defaultLeeway
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Keys == nil {
+		remote, err := discover(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		c.Keys = remote.key
+	}
+	return &Verifier{Config: c, parser: newParser(c)}, nil
+}
+
+// Claims is what a valid token says (RFC 9068, section 2.2).
+type Claims struct {
+	Issuer    string
+	Audience  []string
+	Subject   string // the user's id
+	ClientID  string // jotgate for its own API
+	SessionID string
+	ID        string // jti: names the token, unlike its text
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	AuthTime  time.Time // when the user proved who they are
+	AMR       []string  // how they did (RFC 8176)
+	Roles     []string
+	Scope     string // separated by spaces
+	Mode      string // how it has to be presented: bearer or cookie
+}
+
+// HasScope reports whether the token was granted scope, one name.
+func (c *Claims) HasScope(scope string) bool {
+	for granted := range strings.SplitSeq(c.Scope, " ") {
+		if granted == scope {
+			return scope != ""
+		}
+	}
+	return false
+}
+
+// HasRole reports whether the user had role when the token was issued.
+func (c *Claims) HasRole(role string) bool { return slices.Contains(c.Roles, role) }
+
+// Verify returns what token says if it is valid here and now. Every refusal is
+// an [ErrInvalidToken], or [ErrUnavailable] if it could not be judged. It does
+// not look at how the token was presented; [Guard.Check] does.
+func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
+	h, err := gate(token)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	key, err := v.Keys(ctx, h.KeyID)
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidToken, h.KeyID, err)
+	case key.Algorithm != h.Algorithm:
+		return nil, fmt.Errorf("%w: alg %q does not fit the key, which is for %q", ErrInvalidToken, h.Algorithm, key.Algorithm)
+	}
+	c, err := v.parser.parse(token, key)
+	if err != nil {
+		return nil, err
+	}
+	if v.Revoked != nil && v.Revoked(c) {
+		return nil, ErrRevoked
+	}
+	return c, nil
+}

@@ -1,0 +1,151 @@
+package bearer
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxToken = 8192 // bytes
+	maxKeyID = 128  // bytes
+)
+
+// header is what the header of an access token may say, and all of it must.
+type header struct{ Algorithm, KeyID string }
+
+// gate looks at a token before any library does, and lets through only what
+// jotgate could have written: three segments of base64url, a header of exactly
+// alg, kid and typ, each a string and each once (RFC 7515, sections 4 and 5.2).
+// golang-jwt by itself takes an unknown crit, any typ and a line feed in the
+// signature.
+func gate(token string) (header, error) {
+	if len(token) == 0 || len(token) > maxToken {
+		return header{}, fmt.Errorf("%d bytes is not the length of a token", len(token))
+	}
+	dots := 0
+	for i := range len(token) {
+		switch c := token[i]; {
+		case c == '.':
+			dots++
+		case !isBase64URL(c):
+			return header{}, errors.New("a character that is not in base64url")
+		}
+	}
+	first, rest, _ := strings.Cut(token, ".")
+	second, third, _ := strings.Cut(rest, ".")
+	if dots != 2 || first == "" || second == "" || third == "" {
+		return header{}, errors.New("not three segments")
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil {
+		return header{}, errors.New("header is not base64url")
+	}
+	return parseHeader(text)
+}
+
+func isBase64URL(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+func parseHeader(text []byte) (header, error) {
+	members, err := object(text)
+	if err != nil {
+		return header{}, fmt.Errorf("header: %w", err)
+	}
+	if len(members) != 3 {
+		return header{}, errors.New("header has other members than alg, kid and typ")
+	}
+	var h header
+	var typ string
+	for name, into := range map[string]*string{"alg": &h.Algorithm, "kid": &h.KeyID, "typ": &typ} {
+		if *into, err = stringIn(members, name); err != nil {
+			return header{}, fmt.Errorf("header: %w", err)
+		}
+	}
+	if len(h.KeyID) > maxKeyID {
+		return header{}, errors.New("header: kid is too long")
+	}
+	// RFC 9068, section 4: a media type, compared without regard to case.
+	short, _ := strings.CutPrefix(strings.ToLower(typ), "application/")
+	if short != "at+jwt" {
+		return header{}, fmt.Errorf("typ is %.32q, not at+jwt", typ)
+	}
+	return h, nil
+}
+
+// object reads text as one JSON object in which no name comes twice, at any
+// depth, and nothing follows. encoding/json by itself takes the last of two.
+func object(text []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	members := make(map[string]json.RawMessage, 16)
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return nil, errors.New("not JSON")
+		}
+		name, _ := t.(string) // the decoder takes nothing else here
+		if _, twice := members[name]; twice {
+			return nil, fmt.Errorf("member %.32q is there twice", name)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, errors.New("not JSON")
+		}
+		if err := uniqueInside(value); err != nil {
+			return nil, err
+		}
+		members[name] = value
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, errors.New("not JSON")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the object")
+	}
+	return members, nil
+}
+
+// uniqueInside looks for repeated names in the objects within value.
+func uniqueInside(value json.RawMessage) error {
+	switch value[0] {
+	case '{':
+		_, err := object(value)
+		return err
+	case '[':
+		var elements []json.RawMessage
+		if err := json.Unmarshal(value, &elements); err != nil {
+			return errors.New("not JSON")
+		}
+		for _, e := range elements {
+			if err := uniqueInside(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stringIn returns a member that must be there and be a string with something in it.
+func stringIn(members map[string]json.RawMessage, name string) (string, error) {
+	raw, ok := members[name]
+	if !ok {
+		return "", fmt.Errorf("%s is missing", name)
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil || s == "" {
+		return "", fmt.Errorf("%s is not a string with something in it", name)
+	}
+	return s, nil
+}

@@ -1,0 +1,145 @@
+package bearer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// Guard protects handlers. It is not to be changed once it is in use, and safe
+// for concurrent use then.
+type Guard struct {
+	Verifier *Verifier
+	// Origins are the origins from which a request with a cookie may change
+	// something: scheme, host and port, exactly as browsers send them. A service that
+	// takes no cookies leaves it empty.
+	Origins []string
+	// Refuse answers a request that err keeps out. Nil answers as RFC 6750, section 3
+	// says, with a problem document (RFC 9457).
+	Refuse func(w http.ResponseWriter, r *http.Request, err error)
+}
+
+// Check returns the claims of the token that r presents, if it is valid, was
+// presented the way it was issued for and, from a cookie, r shows where it comes
+// from ([CheckOrigin]). Its errors are those of [FromRequest], [Verifier.Verify]
+// and [CheckOrigin], and [ErrWrongMode].
+func (g *Guard) Check(r *http.Request) (*Claims, error) {
+	credential, err := FromRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := g.Verifier.Verify(r.Context(), credential.Token)
+	if err != nil {
+		return nil, err
+	}
+	if claims.Mode != credential.mode() {
+		return nil, ErrWrongMode
+	}
+	if credential.Cookie {
+		if err := CheckOrigin(r, g.Origins); err != nil {
+			return nil, err
+		}
+	}
+	return claims, nil
+}
+
+// Admit is [Guard.Check] with the scopes that are needed, and returns r with the
+// claims in its context, for [FromContext]. It adds a [*ScopeError].
+func (g *Guard) Admit(r *http.Request, scopes ...string) (*http.Request, error) {
+	claims, err := g.Check(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range scopes {
+		if !claims.HasScope(s) {
+			return nil, &ScopeError{Scope: strings.Join(scopes, " ")}
+		}
+	}
+	return r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)), nil
+}
+
+// Require lets requests through to next that present a valid token with all
+// scopes.
+func (g *Guard) Require(next http.Handler, scopes ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		admitted, err := g.Admit(r, scopes...)
+		if err != nil {
+			g.Answer(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, admitted)
+	})
+}
+
+type claimsKey struct{}
+
+// FromContext returns the claims of the request that ctx belongs to, if a
+// [Guard] let it through.
+func FromContext(ctx context.Context) (*Claims, bool) {
+	c, ok := ctx.Value(claimsKey{}).(*Claims)
+	return c, ok
+}
+
+// Answer refuses a request with Refuse, or as RFC 6750 says.
+func (g *Guard) Answer(w http.ResponseWriter, r *http.Request, err error) {
+	if g.Refuse != nil {
+		g.Refuse(w, r, err)
+		return
+	}
+	a := answerOf(err)
+	h := w.Header()
+	if a.challenge != "" {
+		h.Set("WWW-Authenticate", a.challenge)
+	}
+	if a.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "5")
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/problem+json")
+	body, err := json.Marshal(map[string]any{
+		"type": "urn:jotgate:problem:" + a.code, "title": a.title, "status": a.status, "code": a.code,
+	})
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	w.WriteHeader(a.status)
+	if _, err := w.Write(body); err != nil {
+		return // the client has gone
+	}
+}
+
+type answer struct {
+	status                 int
+	code, title, challenge string
+}
+
+// answerOf is RFC 6750, section 3.1: no error code for a request without a
+// credential, and never a reason why a token is not valid.
+func answerOf(err error) answer {
+	const realm = `Bearer realm="jotgate"`
+	if e, ok := errors.AsType[*ScopeError](err); ok {
+		return answer{
+			http.StatusForbidden, "insufficient-scope", "The credential may not do this",
+			realm + `, error="insufficient_scope", scope="` + e.Scope + `"`,
+		}
+	}
+	switch {
+	case errors.Is(err, ErrNoCredentials):
+		return answer{http.StatusUnauthorized, "no-credentials", "Sign in first", realm}
+	case errors.Is(err, ErrMalformedRequest):
+		return answer{
+			http.StatusBadRequest, "invalid-request", "Credentials were presented twice",
+			realm + `, error="invalid_request"`,
+		}
+	case errors.Is(err, ErrCrossOrigin):
+		return answer{http.StatusForbidden, "csrf-rejected", "The request does not show that it comes from this site", ""}
+	case errors.Is(err, ErrUnavailable):
+		return answer{http.StatusServiceUnavailable, "unavailable", "Tokens cannot be verified at the moment", ""}
+	}
+	return answer{
+		http.StatusUnauthorized, "invalid-token", "The access token is not valid",
+		realm + `, error="invalid_token"`,
+	}
+}

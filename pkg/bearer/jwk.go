@@ -1,0 +1,140 @@
+package bearer
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+)
+
+const (
+	minRSABits = 2048 // RFC 7518, section 3.3
+	maxRSABits = 4096
+	coordinate = 32 // bytes of a P-256 coordinate
+)
+
+// jwk is what this package reads of a JSON Web Key (RFC 7517, section 4).
+type jwk struct {
+	KeyType   string   `json:"kty"`
+	Use       string   `json:"use"`
+	KeyOps    []string `json:"key_ops"`
+	Algorithm string   `json:"alg"`
+	KeyID     string   `json:"kid"`
+	Curve     string   `json:"crv"`
+	X         string   `json:"x"`
+	Y         string   `json:"y"`
+	N         string   `json:"n"`
+	E         string   `json:"e"`
+
+	// Private or symmetric members: a set that has them is not to be trusted.
+	D string `json:"d"`
+	K string `json:"k"`
+}
+
+// parseKeys reads a JWK set. Keys of other algorithms and uses are passed over;
+// one that claims to be usable here and is not makes the whole set unusable, and
+// so does a kid that is there twice.
+func parseKeys(text []byte) (map[string]Key, error) {
+	if _, err := object(text); err != nil {
+		return nil, fmt.Errorf("JWK set: %w", err)
+	}
+	var set struct {
+		Keys []jwk `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, errors.New("JWK set: not a list of keys")
+	}
+	byKID := map[string]Key{}
+	for _, k := range set.Keys {
+		if !k.verifiesHere() {
+			continue
+		}
+		key, err := k.public()
+		if err != nil {
+			return nil, fmt.Errorf("JWK %.64q: %w", k.KeyID, err)
+		}
+		if _, twice := byKID[k.KeyID]; twice || k.KeyID == "" {
+			return nil, fmt.Errorf("JWK set: kid %.64q is missing or there twice", k.KeyID)
+		}
+		byKID[k.KeyID] = key
+	}
+	if len(byKID) == 0 {
+		return nil, errors.New("JWK set: no key to verify with")
+	}
+	return byKID, nil
+}
+
+// verifiesHere reports whether the key says that it verifies an algorithm of ours.
+// One without alg fits several, and so none.
+func (k jwk) verifiesHere() bool {
+	if k.Use != "" && k.Use != "sig" {
+		return false
+	}
+	for _, op := range k.KeyOps {
+		if op != "verify" {
+			return false
+		}
+	}
+	return k.Algorithm == "ES256" || k.Algorithm == "EdDSA" || k.Algorithm == "RS256"
+}
+
+func (k jwk) public() (Key, error) {
+	if k.D != "" || k.K != "" {
+		return Key{}, errors.New("it has private members")
+	}
+	switch {
+	case k.Algorithm == "ES256" && k.KeyType == "EC" && k.Curve == "P-256":
+		return k.p256()
+	case k.Algorithm == "EdDSA" && k.KeyType == "OKP" && k.Curve == "Ed25519":
+		x, err := decode(k.X, ed25519.PublicKeySize)
+		return Key{"EdDSA", ed25519.PublicKey(x)}, err
+	case k.Algorithm == "RS256" && k.KeyType == "RSA":
+		return k.rsa()
+	}
+	return Key{}, errors.New("kty and crv do not fit alg")
+}
+
+func (k jwk) p256() (Key, error) {
+	x, errX := decode(k.X, coordinate)
+	y, errY := decode(k.Y, coordinate)
+	if err := errors.Join(errX, errY); err != nil {
+		return Key{}, err
+	}
+	point := append(append([]byte{4}, x...), y...) // SEC 1, section 2.3.3
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		return Key{}, errors.New("not a point on P-256")
+	}
+	return Key{"ES256", public}, nil
+}
+
+func (k jwk) rsa() (Key, error) {
+	n, errN := base64.RawURLEncoding.Strict().DecodeString(k.N)
+	e, errE := base64.RawURLEncoding.Strict().DecodeString(k.E)
+	if errN != nil || errE != nil {
+		return Key{}, errors.New("not base64url")
+	}
+	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n)}
+	if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits || public.N.Bit(0) == 0 {
+		return Key{}, fmt.Errorf("RSA of %d bits", bits)
+	}
+	exponent := new(big.Int).SetBytes(e)
+	if exponent.Cmp(big.NewInt(65537)) != 0 {
+		return Key{}, errors.New("RSA exponent is not 65537")
+	}
+	public.E = int(exponent.Int64())
+	return Key{"RS256", public}, nil
+}
+
+func decode(s string, n int) ([]byte, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) != n {
+		return nil, fmt.Errorf("not %d bytes in base64url", n)
+	}
+	return b, nil
+}

@@ -1,0 +1,201 @@
+package bearer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxDocument  = 64 << 10 // bytes
+	fetchTimeout = 5 * time.Second
+	// coolDown is how long after a fetch an unknown kid causes no other one.
+	coolDown      = 10 * time.Second
+	defaultMaxAge = 5 * time.Minute
+	minMaxAge     = time.Minute
+	maxMaxAge     = time.Hour
+)
+
+// remote keeps the keys of an issuer. It fetches them when a token needs it:
+// after the life that the issuer gave them, and for an unknown kid at most once
+// in a cool-down, however many tokens ask. Keys that it has stay good while the
+// issuer is away.
+type remote struct {
+	url    string
+	client *http.Client
+	now    func() time.Time
+
+	keys atomic.Pointer[keys]
+
+	mu       sync.Mutex // held while fetching
+	fetching chan struct{}
+	tried    time.Time
+}
+
+// keys is what one fetch brought.
+type keys struct {
+	byKID   map[string]Key
+	expires time.Time
+}
+
+// discover finds the issuer's keys through its metadata (RFC 8414, section 3).
+func discover(ctx context.Context, c Config) (*remote, error) {
+	issuer, err := url.Parse(c.Issuer)
+	if err != nil || issuer.Host == "" || (issuer.Scheme != "https" && issuer.Scheme != "http") {
+		return nil, errors.New("bearer: Issuer is not an http or https URL")
+	}
+	r := &remote{client: clientOf(c.Client), now: c.Now}
+	well := *issuer
+	well.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(issuer.Path, "/")
+	text, _, err := r.get(ctx, well.String())
+	if err != nil {
+		return nil, fmt.Errorf("bearer: fetch metadata of %s: %w", c.Issuer, err)
+	}
+	var metadata struct {
+		Issuer  string `json:"issuer"`
+		JWKSURI string `json:"jwks_uri"`
+	}
+	if err := json.Unmarshal(text, &metadata); err != nil || metadata.Issuer != c.Issuer {
+		return nil, fmt.Errorf("bearer: %s does not call itself that", c.Issuer)
+	}
+	at, err := url.Parse(metadata.JWKSURI)
+	if err != nil || at.Host == "" || (at.Scheme != "https" && (at.Scheme != issuer.Scheme || at.Host != issuer.Host)) {
+		return nil, errors.New("bearer: jwks_uri is neither https nor the issuer's own")
+	}
+	r.url = metadata.JWKSURI
+	if err := r.fetch(ctx); err != nil {
+		return nil, fmt.Errorf("bearer: fetch keys of %s: %w", c.Issuer, err)
+	}
+	return r, nil
+}
+
+// clientOf returns a client that follows no redirect: keys come from where the
+// issuer said.
+func clientOf(given *http.Client) *http.Client {
+	client := http.Client{}
+	if given != nil {
+		client = *given
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if client.Timeout == 0 || client.Timeout > fetchTimeout {
+		client.Timeout = fetchTimeout
+	}
+	return &client
+}
+
+// key is Config.Keys of a remote issuer.
+func (r *remote) key(ctx context.Context, kid string) (Key, error) {
+	have := r.keys.Load()
+	k, known := have.byKID[kid]
+	if known && r.now().Before(have.expires) {
+		return k, nil
+	}
+	if !known {
+		r.refresh(ctx)
+		if k, known = r.keys.Load().byKID[kid]; !known {
+			return Key{}, errors.New("not one of the issuer's")
+		}
+		return k, nil
+	}
+	// The key is good: the next token may have the newer set.
+	go r.refresh(context.WithoutCancel(ctx))
+	return k, nil
+}
+
+// refresh fetches the keys, unless that was tried just now, and returns when
+// they are there or ctx ends. Callers that come together share one fetch.
+func (r *remote) refresh(ctx context.Context) {
+	r.mu.Lock()
+	done := r.fetching
+	if done == nil {
+		if since := r.now().Sub(r.tried); 0 <= since && since < coolDown {
+			r.mu.Unlock()
+			return
+		}
+		done = make(chan struct{})
+		r.fetching, r.tried = done, r.now()
+		go r.fetchFor(context.WithoutCancel(ctx), done)
+	}
+	r.mu.Unlock()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func (r *remote) fetchFor(ctx context.Context, done chan struct{}) {
+	err := r.fetch(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.postpone()
+	}
+	r.fetching = nil
+	close(done)
+}
+
+// postpone keeps the keys that are there, and the next fetch a cool-down away.
+func (r *remote) postpone() {
+	have := *r.keys.Load()
+	have.expires = r.now().Add(coolDown)
+	r.keys.Store(&have)
+}
+
+func (r *remote) fetch(ctx context.Context) error {
+	text, life, err := r.get(ctx, r.url)
+	if err != nil {
+		return err
+	}
+	byKID, err := parseKeys(text)
+	if err != nil {
+		return err
+	}
+	r.keys.Store(&keys{byKID: byKID, expires: r.now().Add(life)})
+	return nil
+}
+
+// get reads a small document, and how long it may be kept.
+func (r *remote) get(ctx context.Context, at string) (text []byte, life time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header.Set("Accept", "application/json")
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	if res.StatusCode != http.StatusOK {
+		return nil, 0, fmt.Errorf("status %d", res.StatusCode)
+	}
+	text, err = io.ReadAll(io.LimitReader(res.Body, maxDocument+1))
+	if err == nil && len(text) > maxDocument {
+		err = fmt.Errorf("more than %d bytes", maxDocument)
+	}
+	return text, maxAge(res.Header.Get("Cache-Control")), err
+}
+
+// maxAge reads max-age (RFC 9111, section 5.2.2.1) within the bounds that keep
+// both the issuer and the verifier well.
+func maxAge(cacheControl string) time.Duration {
+	for directive := range strings.SplitSeq(cacheControl, ",") {
+		text, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(directive)), "max-age=")
+		if !ok {
+			continue
+		}
+		if seconds, err := strconv.Atoi(text); err == nil {
+			return min(max(time.Duration(seconds)*time.Second, minMaxAge), maxMaxAge)
+		}
+	}
+	return defaultMaxAge
+}

@@ -1,0 +1,111 @@
+package bearer
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// CookieName is the name of the cookie that carries the access token of a cookie
+// session. Browsers that know the prefix take it only from an HTTP answer, for
+// this host alone and over TLS (RFC 10025).
+const CookieName = "__Host-Http-jotgate-access"
+
+const (
+	modeBearer = "bearer"
+	modeCookie = "cookie"
+)
+
+// Credential is a token as a request presents it.
+type Credential struct {
+	Token  string
+	Cookie bool // in the cookie, not in the Authorization header
+}
+
+// mode is what the mode claim of the token must be.
+func (c Credential) mode() string {
+	if c.Cookie {
+		return modeCookie
+	}
+	return modeBearer
+}
+
+// FromRequest returns what r presents: the token in its Authorization header
+// (RFC 6750, section 2.1), or without such a header the one in the cookie. With
+// the header the cookies do not count, so that a stale one never changes a
+// bearer request.
+//
+// It returns [ErrNoCredentials] if there is neither, or a header of another
+// scheme; [ErrMalformedRequest] for two headers or two cookies, one of them
+// valid or not; and [ErrInvalidToken] for a Bearer header that holds no token.
+func FromRequest(r *http.Request) (Credential, error) {
+	switch given := r.Header.Values("Authorization"); len(given) {
+	case 0:
+		return fromCookie(r.Header.Values("Cookie"))
+	case 1:
+		scheme, token, _ := strings.Cut(given[0], " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return Credential{}, ErrNoCredentials
+		}
+		if !isToken68(token) {
+			return Credential{}, ErrInvalidToken
+		}
+		return Credential{Token: token}, nil
+	}
+	return Credential{}, ErrMalformedRequest
+}
+
+// fromCookie reads the headers itself: net/http drops a cookie that it finds
+// malformed, and what is dropped cannot be seen to be there twice.
+func fromCookie(headers []string) (Credential, error) {
+	var found []string
+	for _, header := range headers {
+		for pair := range strings.SplitSeq(header, ";") {
+			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if name == CookieName {
+				found = append(found, value)
+			}
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return Credential{}, ErrNoCredentials
+	case len(found) > 1:
+		return Credential{}, ErrMalformedRequest
+	}
+	return Credential{Token: found[0], Cookie: true}, nil
+}
+
+// isToken68 reports whether s is what may follow a scheme (RFC 9110, section 11.2).
+func isToken68(s string) bool {
+	body := strings.TrimRight(s, "=")
+	if body == "" {
+		return false
+	}
+	for i := range len(body) {
+		if !isBase64URL(body[i]) && strings.IndexByte(".~+/", body[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// CheckOrigin returns [ErrCrossOrigin] unless r only reads (GET, HEAD, OPTIONS)
+// or shows that it comes from one of origins: by Sec-Fetch-Site: same-origin,
+// which a browser lets no page set, else by an Origin that equals one of them
+// exactly. A request that shows neither is refused.
+func CheckOrigin(r *http.Request, origins []string) error {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	site := r.Header.Values("Sec-Fetch-Site")
+	if len(site) == 1 && site[0] == "same-origin" {
+		return nil
+	}
+	origin := r.Header.Values("Origin")
+	if len(origin) == 1 && origin[0] != "" && slices.Contains(origins, origin[0]) {
+		return nil
+	}
+	return ErrCrossOrigin
+}
