@@ -201,12 +201,16 @@ func (g *Gate) record(ctx context.Context, e audit.Event) error {
 	})
 }
 
-// outdate returns the change that makes the user's tokens up to now invalid,
-// and the feed's entry for it. Tokens carry whole seconds, so the border is the
-// next one, and a token minted before it is dated forward to it.
-func (g *Gate) outdate(id user.ID) (time.Time, revocation.Entry) {
+// outdate returns the change that makes the tokens of u up to now invalid, and
+// the feed's entry for it. Tokens carry whole seconds, so the border is the next
+// one, and a token minted before it is dated forward to it. A second border in
+// one second must be later than the first, or it would not touch those.
+func (g *Gate) outdate(u user.User) (time.Time, revocation.Entry) {
 	border := g.Now().UTC().Truncate(time.Second).Add(time.Second)
-	return border, g.Revocations.User(string(id), border)
+	if !border.After(u.TokensValidAfter) {
+		border = u.TokensValidAfter.Add(time.Second)
+	}
+	return border, g.Revocations.User(string(u.ID), border)
 }
 
 // wholeSeconds rounds up: a token's times are whole seconds, and one that lives

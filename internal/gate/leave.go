@@ -205,17 +205,18 @@ func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *Visit) er
 		return err
 	}
 	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
-		if _, err := g.stillOpens(ctx, a); err != nil {
-			return outcome{}, err
-		}
-		revoked, err := g.end(ctx, session.Which{UserID: string(a.User.ID)}, session.ReasonClosed)
+		u, err := g.stillOpens(ctx, a)
 		if err != nil {
 			return outcome{}, err
 		}
-		if err := g.Users.Store.Delete(ctx, a.User.ID); err != nil {
+		revoked, err := g.end(ctx, session.Which{UserID: string(u.ID)}, session.ReasonClosed)
+		if err != nil {
+			return outcome{}, err
+		}
+		if err := g.Users.Store.Delete(ctx, u.ID); err != nil {
 			return outcome{}, fmt.Errorf("gate: delete user: %w", err)
 		}
-		_, entry := g.outdate(a.User.ID)
+		_, entry := g.outdate(u)
 		return outcome{revoked: append(revoked, entry), events: []audit.Event{{
 			Kind: audit.UserDeleted, UserID: string(a.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}}}, nil

@@ -24,10 +24,10 @@ func (g *Gate) CreateUser(ctx context.Context, r Registration, roles []user.Role
 // Disable keeps the user out and ends all that the user holds. It returns
 // [user.ErrNotFound].
 func (g *Gate) Disable(ctx context.Context, id user.ID) error {
-	return g.change(ctx, id, audit.UserDisabled, "", func(ctx context.Context, c *user.Change) ([]revocation.Entry, error) {
+	return g.change(ctx, id, audit.UserDisabled, "", func(ctx context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
 		disabled := true
 		c.Disabled = &disabled
-		border, entry := g.outdate(id)
+		border, entry := g.outdate(u)
 		c.TokensValidAfter = &border
 		revoked, err := g.end(ctx, session.Which{UserID: string(id)}, session.ReasonDisabled)
 		return append(revoked, entry), err
@@ -36,7 +36,7 @@ func (g *Gate) Disable(ctx context.Context, id user.ID) error {
 
 // Enable lets the user sign in again. What ended with disabling stays ended.
 func (g *Gate) Enable(ctx context.Context, id user.ID) error {
-	return g.change(ctx, id, audit.UserEnabled, "", func(_ context.Context, c *user.Change) ([]revocation.Entry, error) {
+	return g.change(ctx, id, audit.UserEnabled, "", func(_ context.Context, _ user.User, c *user.Change) ([]revocation.Entry, error) {
 		c.Disabled = new(bool)
 		return nil, nil
 	})
@@ -53,7 +53,7 @@ func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string) error 
 	if err != nil {
 		return err
 	}
-	return g.change(ctx, id, audit.PasswordChanged, "", func(ctx context.Context, c *user.Change) ([]revocation.Entry, error) {
+	return g.change(ctx, id, audit.PasswordChanged, "", func(ctx context.Context, _ user.User, c *user.Change) ([]revocation.Entry, error) {
 		c.PasswordHash = &hash
 		return g.end(ctx, session.Which{UserID: string(id)}, session.ReasonPassword)
 	})
@@ -66,8 +66,8 @@ func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) erro
 	for i, r := range roles {
 		names[i] = string(r)
 	}
-	return g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(_ context.Context, c *user.Change) ([]revocation.Entry, error) {
-		border, entry := g.outdate(id)
+	return g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(_ context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
+		border, entry := g.outdate(u)
 		c.Roles, c.TokensValidAfter = &roles, &border
 		return []revocation.Entry{entry}, nil
 	})
@@ -75,14 +75,15 @@ func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) erro
 
 // change updates one user in a transaction, with what act adds to it.
 func (g *Gate) change(ctx context.Context, id user.ID, kind audit.Kind, detail string,
-	act func(ctx context.Context, c *user.Change) ([]revocation.Entry, error),
+	act func(ctx context.Context, u user.User, c *user.Change) ([]revocation.Entry, error),
 ) error {
 	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
-		if _, err := g.Users.Store.ByID(ctx, id); err != nil {
+		u, err := g.Users.Store.ByID(ctx, id)
+		if err != nil {
 			return outcome{}, fmt.Errorf("gate: look up user: %w", err)
 		}
 		var c user.Change
-		revoked, err := act(ctx, &c)
+		revoked, err := act(ctx, u, &c)
 		if err != nil {
 			return outcome{}, err
 		}
