@@ -1,0 +1,114 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/ratelimit"
+)
+
+const (
+	maxUserAgent = 256 // bytes that are kept
+	keyVisit     = "visit"
+)
+
+// visit returns the request as flows see it: one for each request, so that its
+// quota reaches the answer.
+func (s *server) visit(c *gin.Context) *gate.Visit {
+	if v, ok := c.Get(keyVisit); ok {
+		if v, ok := v.(*gate.Visit); ok {
+			return v
+		}
+	}
+	addr := s.clientAddress(c.Request)
+	v := &gate.Visit{
+		Origin: audit.Origin{
+			IP: addressText(addr), UserAgent: truncate(c.Request.UserAgent(), maxUserAgent),
+			RequestID: c.GetString(keyRequestID),
+		},
+		AddressKey: ratelimit.AddressKey(addr),
+	}
+	c.Set(keyVisit, v)
+	return v
+}
+
+// showQuota tells the client what is left of its limit, if the request was
+// counted against one.
+func showQuota(c *gin.Context) {
+	found, _ := c.Get(keyVisit)
+	v, ok := found.(*gate.Visit)
+	if !ok || v.Quota == nil {
+		return
+	}
+	c.Header("RateLimit-Policy", v.Quota.Policy())
+	c.Header("RateLimit", v.Quota.Header())
+}
+
+// clientAddress returns where the request comes from: the socket's peer, or if
+// that is a trusted proxy the nearest address before it in X-Forwarded-For that
+// is none. What a client writes into that header itself is further left.
+func (s *server) clientAddress(r *http.Request) netip.Addr {
+	peer := peerAddress(r)
+	if !s.trusted(peer) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	nearest := peer
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			return nearest // beyond here somebody wrote what they liked
+		}
+		nearest = hop.Unmap().WithZone("")
+		if !s.trusted(nearest) {
+			return nearest
+		}
+	}
+	return nearest
+}
+
+func (s *server) throughProxy(r *http.Request) bool {
+	return len(s.TrustedProxies) > 0 && s.trusted(peerAddress(r))
+}
+
+func (s *server) trusted(a netip.Addr) bool {
+	for _, p := range s.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// peerAddress returns the zero Addr for a peer that has none, as on a Unix socket.
+func peerAddress(r *http.Request) netip.Addr {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return p.Addr().Unmap().WithZone("")
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// truncate cuts s to at most n bytes, not within a character.
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,233 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
+	"github.com/jotgate/jotgate/pkg/bearer"
+)
+
+const (
+	maxDevice         = 128 // code points
+	maxIdempotencyKey = 128
+)
+
+type registerRequest struct {
+	Username *string `json:"username"`
+	Email    *string `json:"email"`
+	Password *string `json:"password"`
+}
+
+func (s *server) register(c *gin.Context) error {
+	req, err := decode[registerRequest](c)
+	if err != nil {
+		return err
+	}
+	if err := present(map[string]*string{"/password": req.Password}); err != nil {
+		return err
+	}
+	if err := notEmpty(req.Username, req.Email); err != nil {
+		return err
+	}
+	u, err := s.Gate.Register(c.Request.Context(), gate.Registration{
+		Username: value(req.Username), Email: value(req.Email), Password: *req.Password,
+	}, s.visit(c))
+	if err != nil {
+		return inPassword("/password", true, err)
+	}
+	c.Set(keyUserID, string(u.ID))
+	c.Header("Location", "/v1/users/"+string(u.ID))
+	return encode(c, http.StatusCreated, userOf(u))
+}
+
+type loginRequest struct {
+	Identifier *string `json:"identifier"`
+	Password   *string `json:"password"`
+	Mode       *string `json:"mode"`
+	Device     *string `json:"device"`
+}
+
+func (s *server) login(c *gin.Context) error {
+	req, err := decode[loginRequest](c)
+	if err != nil {
+		return err
+	}
+	if value(req.Mode) == string(session.Cookie) {
+		if err := bearer.CheckOrigin(c.Request, s.guard.Origins); err != nil {
+			return err
+		}
+	}
+	credentials, err := req.credentials()
+	if err != nil {
+		return err
+	}
+	t, err := s.Gate.Login(c.Request.Context(), credentials, s.visit(c))
+	if err != nil {
+		return inPassword("/password", false, err)
+	}
+	return s.answerTokens(c, t)
+}
+
+func (r loginRequest) credentials() (gate.Credentials, error) {
+	if err := present(map[string]*string{"/identifier": r.Identifier, "/password": r.Password}); err != nil {
+		return gate.Credentials{}, err
+	}
+	mode := session.Bearer
+	if r.Mode != nil {
+		var err error
+		if mode, err = session.ParseMode(*r.Mode); err != nil || *r.Mode == "" {
+			return gate.Credentials{}, session.ErrInvalidMode
+		}
+	}
+	if r.Device != nil && !isLabel(*r.Device) {
+		return gate.Credentials{}, invalid(fieldError{"/device", "invalid", "A device is named by at most 128 characters that print."})
+	}
+	return gate.Credentials{Identifier: *r.Identifier, Password: *r.Password, Mode: mode, Device: value(r.Device)}, nil
+}
+
+type refreshRequest struct {
+	RefreshToken *string `json:"refresh_token"`
+}
+
+// refresh takes the token from the body, or from the cookie of a request that
+// shows no other credential.
+func (s *server) refresh(c *gin.Context) error {
+	r, err := s.presentedRefresh(c)
+	if err != nil {
+		return err
+	}
+	if r.RetryKey, err = idempotencyKey(c.Request.Header.Values("Idempotency-Key")); err != nil {
+		return err
+	}
+	t, err := s.Gate.Refresh(c.Request.Context(), r, s.visit(c))
+	if err == nil {
+		return s.answerTokens(c, t)
+	}
+	if code := problemOf(err).Code; r.Mode == session.Cookie && (code == "invalid-refresh-token" || code == "token-reused") {
+		clearCookies(c, bearer.CookieName, refreshCookie)
+	}
+	return err
+}
+
+func (s *server) presentedRefresh(c *gin.Context) (gate.Refreshing, error) {
+	cookie, err := visibleCookie(c.Request, refreshCookie)
+	if err != nil {
+		return gate.Refreshing{}, err
+	}
+	var foreign error
+	if cookie != "" {
+		foreign = bearer.CheckOrigin(c.Request, s.guard.Origins)
+	}
+	req, _, err := decodeOptional[refreshRequest](c)
+	switch {
+	case err != nil && foreign != nil:
+		return gate.Refreshing{}, foreign // a form on another site gets no further
+	case err != nil:
+		return gate.Refreshing{}, err
+	case req.RefreshToken != nil:
+		return gate.Refreshing{Token: *req.RefreshToken, Mode: session.Bearer}, nil
+	case cookie != "":
+		return gate.Refreshing{Token: cookie, Mode: session.Cookie}, foreign
+	}
+	return gate.Refreshing{}, bearer.ErrNoCredentials
+}
+
+// visibleCookie is oneCookie for a request without an Authorization header. One
+// with such a header has no cookies, whatever it sends.
+func visibleCookie(r *http.Request, name string) (string, error) {
+	switch len(r.Header.Values("Authorization")) {
+	case 0:
+		return oneCookie(r, name)
+	case 1:
+		return "", nil
+	}
+	return "", bearer.ErrMalformedRequest
+}
+
+func idempotencyKey(given []string) (string, error) {
+	if len(given) == 0 {
+		return "", nil
+	}
+	printable := strings.IndexFunc(given[0], func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	if len(given) > 1 || given[0] == "" || len(given[0]) > maxIdempotencyKey || !printable {
+		return "", invalid(fieldError{"", "invalid", "An Idempotency-Key is one header of 1 to 128 printable ASCII characters."})
+	}
+	return given[0], nil
+}
+
+type tokenAnswer struct {
+	TokenType        string      `json:"token_type,omitempty"`
+	AccessToken      string      `json:"access_token,omitempty"`
+	ExpiresIn        int64       `json:"expires_in"`
+	RefreshToken     string      `json:"refresh_token,omitempty"`
+	RefreshExpiresIn int64       `json:"refresh_expires_in"`
+	Session          sessionView `json:"session"`
+	User             userView    `json:"user"`
+}
+
+// answerTokens hands tokens out: in the body, or in cookies and nowhere else.
+func (s *server) answerTokens(c *gin.Context, t gate.Tokens) error {
+	c.Set(keyUserID, string(t.User.ID))
+	a := tokenAnswer{
+		ExpiresIn:        int64(t.AccessExpires.Sub(t.IssuedAt) / time.Second),
+		RefreshExpiresIn: int64(t.RefreshExpires.Sub(t.IssuedAt) / time.Second),
+		Session:          sessionOf(t.Session, t.Session.ID),
+		User:             userOf(t.User),
+	}
+	if t.Session.Mode == session.Cookie {
+		setCookies(c, t)
+	} else {
+		a.TokenType, a.AccessToken, a.RefreshToken = "Bearer", t.Access, t.Refresh
+	}
+	return encode(c, http.StatusOK, a)
+}
+
+// present returns an error that names the members, by pointer, that are absent
+// or empty.
+func present(members map[string]*string) error {
+	var missing []fieldError
+	for pointer, v := range members {
+		if value(v) == "" {
+			missing = append(missing, required(pointer))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return invalid(sortedByPointer(missing)...)
+}
+
+// notEmpty refuses names that are there and empty: to flows that is no name.
+func notEmpty(username, email *string) error {
+	var errs []fieldError
+	if username != nil && *username == "" {
+		errs = append(errs, fieldOf(user.ErrInvalidUsername))
+	}
+	if email != nil && *email == "" {
+		errs = append(errs, fieldOf(user.ErrInvalidEmail))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return invalid(errs...)
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// isLabel reports whether s is a short line of characters that print.
+func isLabel(s string) bool {
+	return utf8.RuneCountInString(s) <= maxDevice && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}

@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/gin-gonic/gin"
+)
+
+type healthAnswer struct {
+	Status string `json:"status"`
+}
+
+// healthz tells that the process answers, and nothing about what it depends on.
+func (s *server) healthz(c *gin.Context) error {
+	return encode(c, http.StatusOK, healthAnswer{"ok"})
+}
+
+type readyAnswer struct {
+	Status string       `json:"status"`
+	Checks []readyCheck `json:"checks"`
+}
+
+type readyCheck struct {
+	Name   string `json:"name"`
+	Status string `json:"status"`
+}
+
+// readyz tells whether requests should be sent here. What is wrong is in the log:
+// anybody may ask.
+func (s *server) readyz(c *gin.Context) error {
+	const ok, unavailable = "ok", "unavailable"
+	answer, status := readyAnswer{Status: "ready", Checks: []readyCheck{}}, http.StatusOK
+	for _, d := range s.Ready(c.Request.Context()) {
+		check := readyCheck{d.Name, ok}
+		if d.Err != nil {
+			check.Status = unavailable
+			answer.Status, status = unavailable, http.StatusServiceUnavailable
+			s.Log.WarnContext(c.Request.Context(), "not ready", slog.String("dependency", d.Name), slog.Any("err", d.Err))
+		}
+		answer.Checks = append(answer.Checks, check)
+	}
+	if status != http.StatusOK {
+		c.Header("Retry-After", "1")
+	}
+	return encode(c, status, answer)
+}
+
+// Operations returns what the operations listener serves: metrics, profiles and
+// health. It asks for no credential.
+func Operations(c Config) http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	s := &server{Config: c}
+	r := gin.New()
+	r.HandleMethodNotAllowed = true
+	r.RedirectTrailingSlash = false
+	r.Use(s.recover)
+	r.NoRoute(s.endpoint(func(*gin.Context) error { return errNoRoute }))
+	r.NoMethod(s.endpoint(func(*gin.Context) error { return errMethod }))
+	r.GET("/healthz", s.endpoint(s.healthz))
+	r.GET("/readyz", s.endpoint(s.readyz))
+	r.GET("/metrics", gin.WrapH(c.Metrics.Handler()))
+	r.GET("/debug/pprof/", gin.WrapF(pprof.Index))
+	r.GET("/debug/pprof/cmdline", gin.WrapF(pprof.Cmdline))
+	r.GET("/debug/pprof/profile", gin.WrapF(pprof.Profile))
+	r.GET("/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
+	r.GET("/debug/pprof/trace", gin.WrapF(pprof.Trace))
+	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
+		r.GET("/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
+	}
+	return r
+}

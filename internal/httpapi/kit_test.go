@@ -1,0 +1,321 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/httpapi"
+	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/password"
+	"github.com/jotgate/jotgate/internal/pgtest"
+	"github.com/jotgate/jotgate/internal/ratelimit"
+	"github.com/jotgate/jotgate/internal/revocation"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/telemetry"
+	"github.com/jotgate/jotgate/internal/token"
+	"github.com/jotgate/jotgate/internal/user"
+	"github.com/jotgate/jotgate/pkg/bearer"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+const (
+	issuer    = "http://localhost:8080"
+	goodPass  = "correct horse battery staple"
+	otherPass = "tr0ub4dor and some more words"
+	accessTTL = 10 * time.Minute
+)
+
+// clock is the time in a test. It stands still unless it is moved.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) step(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// api is a whole jotgate behind an httptest.Server.
+type api struct {
+	*testing.T
+	*clock
+	url  string
+	gate *gate.Gate
+	keys *keyset.Set
+	db   *store.DB
+	log  *bytes.Buffer
+	down error // what /readyz finds
+}
+
+// options is what a test sets besides the defaults.
+type options struct {
+	database    string // "" for SQLite
+	closed      bool
+	limits      func(l *gate.Limits)
+	attempts    bool
+	trusted     []string
+	allowed     []string
+	proxies     []netip.Prefix
+	alg         keyset.Algorithm
+	hashes      password.Params
+	queue, work int
+}
+
+// newAPI starts a jotgate on an empty database.
+func newAPI(t *testing.T, set ...func(o *options)) *api {
+	t.Helper()
+	o := options{alg: keyset.ES256, hashes: password.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}, queue: 64, work: 2}
+	for _, f := range set {
+		f(&o)
+	}
+	if o.database == "" {
+		o.database = "sqlite:" + filepath.Join(t.TempDir(), "jotgate.db")
+	}
+	a := &api{T: t, clock: &clock{at: time.Now().UTC().Truncate(time.Second)}, log: &bytes.Buffer{}}
+	a.db = openDB(t, o.database)
+	a.build(o)
+	return a
+}
+
+func openDB(t *testing.T, url string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		err = db.Migrate(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func (a *api) build(o options) {
+	a.Helper()
+	master, err := keyset.ParseMasterKey(strings.Repeat("0f", 32))
+	a.must(err)
+	a.keys = keyset.New(a.db.Keys(), master, keyset.Config{PublishAhead: 10 * time.Minute, Retain: accessTTL + 30*time.Second, Now: a.now})
+	a.must(a.keys.Ensure(a.Context(), o.alg))
+	minter, err := token.NewIssuer(issuer, issuer, a.keys.Signer)
+	a.must(err)
+	hasher := password.NewHasher(o.hashes, o.work, o.queue)
+	a.Cleanup(hasher.Close)
+	feed := revocation.NewFeed(a.db.Revocations(), accessTTL+30*time.Second, a.now)
+	users := user.Config{
+		Store: a.db.Users(), Hasher: hasher, Policy: password.Policy{MinLength: 15}, Now: a.now,
+		Allowance: user.Allowance{Burst: 10, Recovery: 30 * time.Second},
+	}
+	if o.attempts {
+		users.Attempts = a.db.Attempts()
+	}
+	var limits gate.Limits
+	if o.limits != nil {
+		o.limits(&limits)
+	}
+	metrics := telemetry.NewMetrics("test", "none")
+	a.gate = gate.New(gate.Config{
+		Users: user.New(users),
+		Sessions: session.New(session.Config{
+			Store: a.db.Sessions(), Idle: 30 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, Grace: 10 * time.Second, Now: a.now,
+		}),
+		Revocations: feed, Audit: a.db.Audit(), InTx: a.db.InTx, Issuer: minter, Refresher: token.NewRefresher(issuer, master),
+		AccessTTL: accessTTL, Limits: limits, Metrics: metrics, Closed: o.closed, Now: a.now,
+	})
+	verifier, err := bearer.New(a.Context(), bearer.Config{
+		Issuer: issuer, Audience: issuer, Now: a.now,
+		Keys: func(_ context.Context, kid string) (bearer.Key, error) {
+			k, ok := a.keys.Public(kid)
+			if !ok {
+				return bearer.Key{}, errors.New("unknown key")
+			}
+			return bearer.Key{Algorithm: string(k.Algorithm), Public: k.Key}, nil
+		},
+		Revoked: func(c *bearer.Claims) bool { return feed.Revoked(c.SessionID, c.Subject, c.IssuedAt) },
+	})
+	a.must(err)
+	h, err := httpapi.New(httpapi.Config{
+		Gate: a.gate, Keys: a.keys, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
+		TrustedProxies: o.proxies, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Now: a.now,
+		Ready: func(context.Context) []httpapi.Dependency {
+			return []httpapi.Dependency{{Name: "database", Err: a.down}}
+		},
+	})
+	a.must(err)
+	srv := httptest.NewServer(h)
+	a.Cleanup(srv.Close)
+	a.url = srv.URL
+}
+
+func limiter(t *testing.T, name string, burst int, per time.Duration) *ratelimit.Limiter {
+	t.Helper()
+	l, err := ratelimit.New(name, ratelimit.Limit{Burst: burst, Period: per}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func (a *api) must(err error) {
+	a.Helper()
+	if err != nil {
+		a.Fatal(err)
+	}
+}
+
+// answer is a response that was read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// do sends one request and checks the exchange against the OpenAPI document. A
+// body that is a string is sent as it is, anything else as JSON. Headers are
+// "Name: value".
+func (a *api) do(method, path string, body any, headers ...string) answer {
+	a.Helper()
+	text := encodeBody(a.T, body)
+	req, err := http.NewRequestWithContext(a.Context(), method, a.url+path, bytes.NewReader(text))
+	a.must(err)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "Content-Type" {
+			req.Header.Del(name)
+		}
+		req.Header.Add(name, value)
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	a.must(err)
+	defer func() { a.must(res.Body.Close()) }()
+	got, err := io.ReadAll(res.Body)
+	a.must(err)
+	validateExchange(a.T, req, text, res, got)
+	return answer{res, got}
+}
+
+func encodeBody(t *testing.T, body any) []byte {
+	t.Helper()
+	switch b := body.(type) {
+	case nil:
+		return nil
+	case string:
+		return []byte(b)
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+type object = map[string]any
+
+// json returns the body as an object.
+func (r answer) json(t testing.TB) object {
+	t.Helper()
+	var o object
+	if err := json.Unmarshal(r.body, &o); err != nil {
+		t.Fatalf("%s %s: %d, not JSON: %q", r.Request.Method, r.Request.URL.Path, r.StatusCode, r.body)
+	}
+	return o
+}
+
+// at returns the member at a path of names joined by dots.
+func (r answer) at(t testing.TB, path string) any {
+	t.Helper()
+	var v any = r.json(t)
+	for name := range strings.SplitSeq(path, ".") {
+		o, ok := v.(object)
+		if !ok {
+			t.Fatalf("no %s in %s", path, r.body)
+		}
+		v = o[name]
+	}
+	return v
+}
+
+func (r answer) text(t testing.TB, path string) string {
+	t.Helper()
+	s, ok := r.at(t, path).(string)
+	if !ok {
+		t.Fatalf("%s is no string in %s", path, r.body)
+	}
+	return s
+}
+
+// want fails the test unless the answer has this status and, if it is an error,
+// this problem code, and returns the answer.
+func (r answer) want(t testing.TB, status int, code string) answer {
+	t.Helper()
+	got := ""
+	if r.StatusCode >= 400 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/problem+json") {
+		got = r.text(t, "code")
+	}
+	if r.StatusCode != status || got != code {
+		t.Fatalf("%s %s = %d %q, want %d %q; body %s", r.Request.Method, r.Request.URL.Path, r.StatusCode, got, status, code, r.body)
+	}
+	return r
+}
+
+// cookies returns the answer's cookies as a request header.
+func (r answer) cookies() string {
+	var pairs []string
+	for _, c := range r.Cookies() {
+		pairs = append(pairs, c.Name+"="+c.Value)
+	}
+	return "Cookie: " + strings.Join(pairs, "; ")
+}
+
+func (a *api) register(name string) answer {
+	a.Helper()
+	return a.do("POST", "/v1/users", object{"username": name, "email": name + "@example.com", "password": goodPass}).want(a, 201, "")
+}
+
+const sameOrigin = "Sec-Fetch-Site: same-origin"
+
+func (a *api) login(name, mode string) answer {
+	a.Helper()
+	return a.do("POST", "/v1/login", object{"identifier": name, "password": goodPass, "mode": mode}, sameOrigin).want(a, 200, "")
+}
+
+func (r answer) bearer(t testing.TB) string {
+	t.Helper()
+	return "Authorization: Bearer " + r.text(t, "access_token")
+}
+
+func onBoth(t *testing.T, f func(t *testing.T, a *api)) {
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); f(t, newAPI(t)) })
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		f(t, newAPI(t, func(o *options) { o.database = pgtest.DSN(t) }))
+	})
+}

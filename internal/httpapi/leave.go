@@ -1,0 +1,119 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/pkg/bearer"
+)
+
+// signIn names the session that a credential belongs to.
+type signIn struct{ sessionID, userID string }
+
+// logout ends the session of a valid access token in the header, else of the
+// refresh token in the body, else of the cookies. A session that is over already
+// is not an error: the client has what it wants.
+func (s *server) logout(c *gin.Context) error {
+	access, err := visibleCookie(c.Request, bearer.CookieName)
+	if err != nil {
+		return err
+	}
+	refresh, err := visibleCookie(c.Request, refreshCookie)
+	if err != nil {
+		return err
+	}
+	var foreign error
+	if access != "" || refresh != "" {
+		foreign = bearer.CheckOrigin(c.Request, s.guard.Origins)
+	}
+	req, _, err := decodeOptional[refreshRequest](c)
+	switch {
+	case err != nil && foreign != nil:
+		return foreign
+	case err != nil:
+		return err
+	case c.Request.Header.Get("Authorization") != "" || req.RefreshToken != nil:
+		return s.logoutBearer(c, req.RefreshToken)
+	case access == "" && refresh == "":
+		return bearer.ErrNoCredentials
+	case foreign != nil:
+		return foreign
+	}
+	return s.logoutCookies(c, access, refresh)
+}
+
+func (s *server) logoutBearer(c *gin.Context, refresh *string) error {
+	ctx := c.Request.Context()
+	var who signIn
+	err := bearer.ErrInvalidToken
+	if c.Request.Header.Get("Authorization") != "" {
+		var credential bearer.Credential
+		if credential, err = bearer.FromRequest(c.Request); err == nil {
+			who, err = s.ofAccess(ctx, credential.Token, session.Bearer)
+		}
+	}
+	if err != nil && refresh != nil {
+		who, err = s.ofRefresh(ctx, *refresh, session.Bearer)
+	}
+	if err != nil {
+		return err
+	}
+	return s.endSignIn(c, who)
+}
+
+func (s *server) logoutCookies(c *gin.Context, access, refresh string) error {
+	ctx := c.Request.Context()
+	who, err := s.ofAccess(ctx, access, session.Cookie)
+	if err != nil && refresh != "" {
+		who, err = s.ofRefresh(ctx, refresh, session.Cookie)
+	}
+	if err != nil {
+		if errors.Is(err, bearer.ErrInvalidToken) {
+			clearCookies(c, bearer.CookieName, refreshCookie)
+		}
+		return err
+	}
+	if err := s.Gate.Logout(ctx, who.sessionID, who.userID, s.visit(c)); err != nil {
+		return err
+	}
+	c.Set(keyUserID, who.userID)
+	clearCookies(c, bearer.CookieName, refreshCookie)
+	return noContent(c)
+}
+
+func (s *server) endSignIn(c *gin.Context, who signIn) error {
+	c.Set(keyUserID, who.userID)
+	if err := s.Gate.Logout(c.Request.Context(), who.sessionID, who.userID, s.visit(c)); err != nil {
+		return err
+	}
+	return noContent(c)
+}
+
+// ofAccess returns whose access token it is. That of an ended session counts, and
+// names nobody: there is nothing left to end.
+func (s *server) ofAccess(ctx context.Context, raw string, mode session.Mode) (signIn, error) {
+	claims, err := s.Verifier.Verify(ctx, raw)
+	if errors.Is(err, bearer.ErrRevoked) {
+		return signIn{}, nil
+	}
+	if err != nil {
+		return signIn{}, err
+	}
+	if claims.Mode != string(mode) {
+		return signIn{}, bearer.ErrWrongMode
+	}
+	return signIn{claims.SessionID, claims.Subject}, nil
+}
+
+// ofRefresh returns whose refresh token it is, spent and expired ones included.
+func (s *server) ofRefresh(ctx context.Context, raw string, mode session.Mode) (signIn, error) {
+	sessionID, userID, err := s.Gate.SessionOf(ctx, raw, mode)
+	if errors.Is(err, gate.ErrInvalidRefresh) {
+		return signIn{}, bearer.ErrInvalidToken
+	}
+	return signIn{sessionID, userID}, err
+}

@@ -1,0 +1,103 @@
+package httpapi_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jotgate/jotgate/pkg/bearer"
+)
+
+func TestLogout(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		a.T = t
+		a.register("ada")
+		tests := []struct {
+			name string
+			ask  func(t *testing.T, b, c answer) answer
+			ends string // b, c, or neither
+			code int
+			why  string
+		}{
+			{"by access token", func(t *testing.T, b, _ answer) answer { return a.do("POST", "/v1/logout", nil, b.bearer(t)) }, "b", 204, ""},
+			{"by refresh token", func(t *testing.T, b, _ answer) answer {
+				return a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")})
+			}, "b", 204, ""},
+			{"by cookies", func(_ *testing.T, _, c answer) answer {
+				return a.do("POST", "/v1/logout", nil, c.cookies(), sameOrigin)
+			}, "c", 204, ""},
+			{"header before cookies", func(t *testing.T, b, c answer) answer {
+				return a.do("POST", "/v1/logout", nil, b.bearer(t), c.cookies())
+			}, "b", 204, ""},
+			{"body before cookies", func(t *testing.T, b, c answer) answer {
+				return a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")}, c.cookies())
+			}, "b", 204, ""},
+			{"garbage in the header, token in the body", func(t *testing.T, b, _ answer) answer {
+				return a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")}, "Authorization: Bearer garbage")
+			}, "b", 204, ""},
+			{"garbage in the header hides cookies", func(_ *testing.T, _, c answer) answer {
+				return a.do("POST", "/v1/logout", nil, "Authorization: Bearer garbage", c.cookies(), sameOrigin)
+			}, "", 401, "invalid-token"},
+			{"garbage in the body", func(*testing.T, answer, answer) answer {
+				return a.do("POST", "/v1/logout", object{"refresh_token": "garbage"})
+			}, "", 401, "invalid-token"},
+			{"nothing", func(*testing.T, answer, answer) answer { return a.do("POST", "/v1/logout", nil) }, "", 401, "no-credentials"},
+			{"cookie session's refresh token in the body", func(_ *testing.T, _, c answer) answer {
+				return a.do("POST", "/v1/logout", object{"refresh_token": c.Cookies()[1].Value})
+			}, "", 401, "invalid-token"},
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				b, c := a.login("ada", "bearer"), a.login("ada", "cookie")
+				tt.ask(t, b, c).want(t, tt.code, tt.why)
+				wantAlive(t, a, b.bearer(t), tt.ends != "b")
+				wantAlive(t, a, c.cookies(), tt.ends != "c")
+			})
+		}
+	})
+}
+
+func wantAlive(t *testing.T, a *api, credential string, alive bool) {
+	t.Helper()
+	for _, path := range []string{"/v1/me", "/v1/forward-auth"} {
+		if got := a.do("GET", path, nil, credential); (got.StatusCode < 300) != alive {
+			t.Errorf("GET %s = %d, want alive %t", path, got.StatusCode, alive)
+		}
+	}
+}
+
+func TestLogoutIsIdempotent(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	b, c := a.login("ada", "bearer"), a.login("ada", "cookie")
+	for range 2 {
+		a.do("POST", "/v1/logout", nil, b.bearer(t)).want(t, 204, "")
+		a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")}).want(t, 204, "")
+		got := a.do("POST", "/v1/logout", nil, c.cookies(), sameOrigin).want(t, 204, "")
+		if len(got.Cookies()) != 2 || got.Cookies()[0].MaxAge >= 0 || got.Cookies()[1].MaxAge >= 0 {
+			t.Errorf("cookies = %v, want both cleared", got.Cookies())
+		}
+	}
+	a.do("GET", "/v1/logout", nil, b.bearer(t)).want(t, 405, "method-not-allowed")
+}
+
+func TestLogoutWithAnExpiredAccessCookie(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	c := a.login("ada", "cookie")
+	a.step(accessTTL + time.Minute)
+	a.do("POST", "/v1/logout", nil, c.cookies(), sameOrigin).want(t, 204, "")
+	a.do("POST", "/v1/refresh", nil, c.cookies(), sameOrigin).want(t, 401, "invalid-refresh-token")
+
+	c = a.login("ada", "cookie")
+	a.do("POST", "/v1/logout", nil, "Cookie: "+bearer.CookieName+"="+c.Cookies()[0].Value, sameOrigin).want(t, 204, "")
+	a.do("POST", "/v1/refresh", nil, c.cookies(), sameOrigin).want(t, 401, "invalid-refresh-token")
+}
+
+func TestLogoutByASpentRefreshToken(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	spent := a.login("ada", "bearer").text(t, "refresh_token")
+	current := a.refresh(spent).want(t, 200, "").text(t, "refresh_token")
+	a.do("POST", "/v1/logout", object{"refresh_token": spent}).want(t, 204, "")
+	a.refresh(current).want(t, 401, "invalid-refresh-token")
+}

@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/rs/cors"
+
+	"github.com/jotgate/jotgate/pkg/bearer/ginbearer"
+)
+
+const (
+	maxRequestID = 64
+	preflightAge = 600 // seconds
+	apiCSP       = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+	hsts         = "max-age=63072000; includeSubDomains" // two years
+
+	keyRequestID = "request_id"
+	keyUserID    = "user_id"
+)
+
+// observe gives the request its id, and writes one log line and one measurement
+// when it is answered. It logs no query, no header and no body.
+func (s *server) observe(c *gin.Context) {
+	begin := s.Now()
+	id := requestID(c.Request.Header.Values("X-Request-Id"))
+	c.Set(keyRequestID, id)
+	c.Header("X-Request-Id", id)
+	c.Next()
+	took := s.Now().Sub(begin)
+	status := c.Writer.Status()
+	s.Metrics.Request(c.FullPath(), c.Request.Method, status, took)
+	s.Log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request",
+		slog.String("method", c.Request.Method), slog.String("route", c.FullPath()), slog.Int("status", status),
+		slog.Duration("duration", took), slog.String("request_id", id), slog.String("user_id", userID(c)))
+}
+
+// userID returns whom the request turned out to be of, or "".
+func userID(c *gin.Context) string {
+	if claims, ok := ginbearer.Claims(c); ok {
+		return claims.Subject
+	}
+	return c.GetString(keyUserID)
+}
+
+// requestID returns the id that the client gave if it is one that may be
+// repeated in logs and answers, or a new one.
+func requestID(given []string) string {
+	if len(given) == 1 && given[0] != "" && len(given[0]) <= maxRequestID {
+		plain := strings.IndexFunc(given[0], func(r rune) bool {
+			return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("._-", r)
+		}) < 0
+		if plain {
+			return given[0]
+		}
+	}
+	return rand.Text()
+}
+
+// recover turns a panic into an answer. The process goes on.
+func (s *server) recover(c *gin.Context) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(p)
+		}
+		s.Log.ErrorContext(c.Request.Context(), "panic", slog.Any("panic", p), slog.String("route", c.FullPath()),
+			slog.String("request_id", c.GetString(keyRequestID)), slog.String("stack", string(debug.Stack())))
+		if !c.Writer.Written() {
+			s.fail(c, errPanicked)
+		}
+		c.Abort()
+	}()
+	c.Next()
+}
+
+// headers sets what every answer carries. Routes whose answers may be cached, or
+// that show a page, replace what they need to.
+func (s *server) headers(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", apiCSP)
+	h.Set("Cache-Control", "no-store")
+	if c.Request.TLS != nil || s.throughProxy(c.Request) {
+		h.Set("Strict-Transport-Security", hsts)
+	}
+	c.Next()
+}
+
+// cors answers preflights from, and marks answers for, the origins that are
+// allowed. /.well-known is open to every origin, without credentials.
+func (s *server) cors() gin.HandlerFunc {
+	if len(s.AllowedOrigins) == 0 {
+		return openWellKnown(func(*gin.Context) {})
+	}
+	rules := cors.New(cors.Options{
+		AllowedOrigins:   s.AllowedOrigins,
+		AllowCredentials: true,
+		AllowedMethods:   []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"},
+		ExposedHeaders: []string{
+			"Location", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-Id",
+		},
+		MaxAge: preflightAge,
+	})
+	return openWellKnown(func(c *gin.Context) {
+		preflight := c.Request.Method == http.MethodOptions && c.Request.Header.Get("Access-Control-Request-Method") != ""
+		if preflight && !rules.OriginAllowed(c.Request) {
+			c.Writer.Header().Add("Vary", "Origin") // and on to the 405
+			return
+		}
+		rules.HandlerFunc(c.Writer, c.Request)
+		if preflight {
+			c.Writer.WriteHeaderNow()
+			c.Abort()
+		}
+	})
+}
+
+func openWellKnown(others gin.HandlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if strings.HasPrefix(c.Request.URL.Path, "/.well-known/") {
+			c.Header("Access-Control-Allow-Origin", "*")
+			return
+		}
+		others(c)
+	}
+}

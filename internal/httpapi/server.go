@@ -1,0 +1,155 @@
+// Package httpapi is jotgate's first-party JSON API on Gin, and what the
+// operations listener serves. A handler does four things and nothing else:
+// decode, call one flow, set cookies or headers, encode.
+//
+// What a client may rely on is in openapi.yaml, which is embedded and served.
+// The package decides nothing about who may come in: package gate does, and
+// package bearer says what an access token is worth.
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/telemetry"
+	"github.com/jotgate/jotgate/pkg/bearer"
+	"github.com/jotgate/jotgate/pkg/bearer/ginbearer"
+)
+
+// Config is what the API works with. All fields are needed, but for the lists.
+type Config struct {
+	Gate     *gate.Gate
+	Keys     *keyset.Set
+	Verifier *bearer.Verifier
+	// PublicURL is the origin under which clients reach the API, and the issuer.
+	PublicURL string
+	// TrustedOrigins are origins besides PublicURL from which cookie sessions may write.
+	TrustedOrigins []string
+	// AllowedOrigins are origins whose scripts may call the API with credentials (CORS).
+	AllowedOrigins []string
+	// TrustedProxies are the peers whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
+	// Ready names each thing that the program depends on, and what is wrong with it.
+	Ready   func(ctx context.Context) []Dependency
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+	Now     func() time.Time // time.Now everywhere but in tests
+}
+
+// Dependency is one thing that the program depends on. Err is nil if it is well.
+type Dependency struct {
+	Name string
+	Err  error
+}
+
+// server answers requests. It is made by [New] and not changed afterwards.
+type server struct {
+	Config
+	guard *bearer.Guard
+}
+
+// New returns the API as an http.Handler.
+func New(c Config) (http.Handler, error) {
+	e, err := newEngine(c)
+	return e, err
+}
+
+func newEngine(c Config) (*gin.Engine, error) {
+	origins := append([]string{c.PublicURL}, c.TrustedOrigins...)
+	s := &server{Config: c, guard: &bearer.Guard{Verifier: c.Verifier, Origins: origins}}
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	if err := r.SetTrustedProxies(nil); err != nil {
+		return nil, fmt.Errorf("httpapi: trust no proxy: %w", err)
+	}
+	r.ForwardedByClientIP = false // client.go reads the address
+	r.HandleMethodNotAllowed = true
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.Use(s.observe, s.recover, s.headers, s.cors())
+	s.routes(r)
+	return r, nil
+}
+
+// routes lists every route once, by the credential that it asks for.
+func (s *server) routes(r *gin.Engine) {
+	r.NoRoute(s.endpoint(func(*gin.Context) error { return errNoRoute }))
+	r.NoMethod(s.endpoint(func(*gin.Context) error { return errMethod }))
+
+	get := func(g gin.IRoutes, path string, h func(*gin.Context) error) {
+		g.GET(path, s.endpoint(h))
+		g.HEAD(path, s.endpoint(h))
+	}
+
+	// For anybody.
+	get(r, "/healthz", s.healthz)
+	get(r, "/readyz", s.readyz)
+	get(r, "/openapi.json", s.openAPI)
+	get(r, "/docs", s.docs)
+	get(r, "/docs/:name", s.docs)
+	get(r, "/.well-known/jwks.json", s.jwks)
+	get(r, "/.well-known/oauth-authorization-server", s.metadata)
+	v1 := r.Group("/v1")
+	v1.POST("/users", s.endpoint(s.register))
+	v1.POST("/login", s.endpoint(s.login))
+
+	// With a refresh token, or for logout also an access token, in the body or in cookies.
+	v1.POST("/refresh", s.endpoint(s.refresh))
+	v1.POST("/logout", s.endpoint(s.logout))
+
+	// With an access token, in the header or in the cookie.
+	signedIn := v1.Group("", ginbearer.Require(s.guard, s.refuse))
+	get(signedIn, "/forward-auth", s.forwardAuth)
+
+	// The same, and the session must live in the database at this moment.
+	get(signedIn, "/me", s.caller(s.me))
+	signedIn.PATCH("/me", s.endpoint(s.caller(s.changeIdentity)))
+	signedIn.DELETE("/me", s.endpoint(s.caller(s.closeUser)))
+	signedIn.POST("/me/password", s.endpoint(s.caller(s.changePassword)))
+	get(signedIn, "/sessions", s.caller(s.listSessions))
+	signedIn.DELETE("/sessions", s.endpoint(s.caller(s.endSessions)))
+	signedIn.DELETE("/sessions/:id", s.endpoint(s.caller(s.endSession)))
+}
+
+// endpoint adapts a handler that returns its error, so that no handler can
+// forget to stop after failing or invent its own error body.
+func (s *server) endpoint(h func(*gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := h(c); err != nil {
+			s.fail(c, err)
+		}
+	}
+}
+
+// refuse answers for the guard. A cookie that turned out dead is taken back.
+func (s *server) refuse(c *gin.Context, err error) {
+	s.clearDead(c, err)
+	s.fail(c, err)
+}
+
+// caller hands h the user and the session behind the access token, as the
+// database knows them.
+func (s *server) caller(h func(*gin.Context, gate.Caller) error) func(*gin.Context) error {
+	return func(c *gin.Context) error {
+		claims, ok := ginbearer.Claims(c)
+		if !ok {
+			return bearer.ErrNoCredentials
+		}
+		who, err := s.Gate.Caller(c.Request.Context(), claims.SessionID, claims.Subject)
+		if err == nil {
+			err = h(c, who)
+		}
+		if err != nil {
+			s.clearDead(c, err)
+		}
+		return err
+	}
+}

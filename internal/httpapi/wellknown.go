@@ -1,0 +1,79 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+const (
+	// publicForFive is how long verifiers may keep the keys, in seconds. A new key is
+	// published for longer than that before it signs.
+	publicForFive  = "public, max-age=300"
+	revalidateEach = "no-cache"
+)
+
+func (s *server) jwks(c *gin.Context) error {
+	body, etag := s.Keys.JWKS()
+	document(c, body, "application/jwk-set+json", etag, publicForFive)
+	return nil
+}
+
+// metadata is what RFC 8414 wants to know, as far as it is there: no grant can be
+// asked for at an endpoint yet.
+type metadata struct {
+	Issuer                 string   `json:"issuer"`
+	JWKSURI                string   `json:"jwks_uri"`
+	ResponseTypesSupported []string `json:"response_types_supported"`
+	GrantTypesSupported    []string `json:"grant_types_supported"`
+	ServiceDocumentation   string   `json:"service_documentation"`
+}
+
+func (s *server) metadata(c *gin.Context) error {
+	c.Header("Cache-Control", publicForFive)
+	return encode(c, http.StatusOK, metadata{
+		Issuer: s.PublicURL, JWKSURI: s.PublicURL + "/.well-known/jwks.json",
+		ResponseTypesSupported: []string{}, GrantTypesSupported: []string{},
+		ServiceDocumentation: s.PublicURL + "/docs",
+	})
+}
+
+func (s *server) openAPI(c *gin.Context) error {
+	body, etag := openAPIDocument()
+	document(c, body, "application/json", etag, revalidateEach)
+	return nil
+}
+
+func (s *server) docs(c *gin.Context) error {
+	asset, ok := docsAsset(c.Param("name"))
+	if !ok {
+		return errNoRoute
+	}
+	c.Header("Content-Security-Policy", docsCSP)
+	document(c, asset.body, asset.contentType, asset.etag, revalidateEach)
+	return nil
+}
+
+// document answers with a body that caches may keep, or with 304 to one that has
+// it (RFC 9110, section 13.1.2).
+func document(c *gin.Context, body []byte, contentType, etag, cacheControl string) {
+	c.Header("Cache-Control", cacheControl)
+	c.Header("ETag", etag)
+	if hasTag(c.Request.Header.Values("If-None-Match"), etag) {
+		c.Status(http.StatusNotModified)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	c.Data(http.StatusOK, contentType, body)
+}
+
+func hasTag(lists []string, etag string) bool {
+	for tag := range strings.SplitSeq(strings.Join(lists, ","), ",") {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag == etag || tag == "*" {
+			return true
+		}
+	}
+	return false
+}
