@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -44,6 +45,7 @@ type Hasher struct {
 	decoy  string
 
 	workers sync.WaitGroup
+	running atomic.Int64
 	closing chan struct{}
 	close   sync.Once
 }
@@ -72,6 +74,9 @@ func (h *Hasher) Close() {
 	h.close.Do(func() { close(h.closing) })
 	h.workers.Wait()
 }
+
+// Running returns how many workers are hashing.
+func (h *Hasher) Running() int { return int(h.running.Load()) }
 
 // Waiting returns how many calls wait for a worker.
 func (h *Hasher) Waiting() int { return len(h.jobs) }
@@ -156,7 +161,10 @@ func (h *Hasher) work() {
 		case <-h.closing:
 			return
 		case j := <-h.jobs:
-			j.done <- j.perform()
+			h.running.Add(1)
+			err := j.perform()
+			h.running.Add(-1)
+			j.done <- err
 		}
 	}
 }

@@ -1,0 +1,117 @@
+// Command jotgate signs people and programs in and hands out tokens.
+//
+// It wires: what a command does is in package app and the packages behind it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jotgate/jotgate/internal/app"
+	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/telemetry"
+)
+
+// Set by the linker.
+//
+//nolint:gochecknoglobals // -X sets variables only
+var (
+	version = "dev"
+	commit  = "unknown"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Environ()}))
+}
+
+// process is what a command has of the world.
+type process struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+}
+
+func run(ctx context.Context, args []string, p process) int {
+	root := newRoot(p)
+	root.SetArgs(args)
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(p.err, "jotgate:", err)
+		return 1
+	}
+	return 0
+}
+
+// program is what commands share.
+type program struct {
+	process
+	file string // of the configuration
+	json bool   // output
+}
+
+func newRoot(p process) *cobra.Command {
+	g := &program{process: p}
+	root := &cobra.Command{
+		Use:           "jotgate",
+		Short:         "Sign people and programs in and hand out tokens that any service can check",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().StringVar(&g.file, "config", "", "configuration `file` (YAML)")
+	config.RegisterFlags(root.PersistentFlags())
+	root.AddCommand(
+		g.serveCommand(), g.migrateCommand(), g.userCommand(), g.keysCommand(), g.configCommand(),
+		g.tokenCommand(), g.healthCommand(), versionCommand(),
+	)
+	return root
+}
+
+func (g *program) load(cmd *cobra.Command) (config.Config, error) {
+	return config.Load(config.Source{File: g.file, Environ: g.environ, Flags: cmd.Flags()})
+}
+
+// open builds the program for a command that runs beside a server, or without one.
+// It logs warnings only.
+func (g *program) open(cmd *cobra.Command) (*app.App, config.Config, error) {
+	c, err := g.load(cmd)
+	if err != nil {
+		return nil, c, err
+	}
+	log, err := telemetry.NewLogger(g.err, "warn", "text")
+	if err != nil {
+		return nil, c, err
+	}
+	a, err := app.New(cmd.Context(), c, build(), log)
+	return a, c, err
+}
+
+func build() app.Build { return app.Build{Version: version, Commit: commit} }
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print version, commit and Go version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path := "github.com/jotgate/jotgate"
+			if info, ok := debug.ReadBuildInfo(); ok {
+				path = info.Main.Path
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (commit %s, %s %s/%s)\n",
+				path, version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jotgate/jotgate/internal/app"
+	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/telemetry"
+)
+
+const healthTimeout = 3 * time.Second
+
+func (g *program) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API until interrupted",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			c, err := g.load(cmd)
+			if err != nil {
+				return err
+			}
+			log, err := telemetry.NewLogger(g.err, c.Log.Level, c.Log.Format)
+			if err != nil {
+				return err
+			}
+			a, err := app.New(cmd.Context(), c, build(), log)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, a.Close()) }()
+			return a.Run(cmd.Context(), func(l app.Listening) { welcome(cmd.OutOrStdout(), c, l) })
+		},
+	}
+}
+
+// welcome says where everything is. What it cannot print is no reason to stop.
+func welcome(w io.Writer, c config.Config, l app.Listening) {
+	data := c.DataDir
+	if full, err := filepath.Abs(data); err == nil {
+		data = full
+	}
+	fmt.Fprintf(w, `jotgate is listening.
+  API         %s (on %s)
+  docs        %s/docs
+  operations  http://%s/metrics
+  data        %s
+Try it:
+  curl -s %s/v1/users -H 'Content-Type: application/json' \
+    -d '{"username":"ada","password":"correct horse battery staple"}'
+`, c.PublicURL, l.API, c.PublicURL, l.Operations, data, c.PublicURL)
+}
+
+func (g *program) healthCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Ask the running server whether it is ready; for containers and supervisors",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := g.load(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
+			defer cancel()
+			return askReady(ctx, cmd.OutOrStdout(), c.HTTP.Addr)
+		},
+	}
+}
+
+func askReady(ctx context.Context, w io.Writer, addr string) (err error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = "localhost"
+	}
+	at := "http://" + net.JoinHostPort(host, port) + "/readyz"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("not running: %w", err)
+	}
+	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", body)
+	}
+	_, err = fmt.Fprintln(w, "ready")
+	return err
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/jotgate/jotgate/internal/app"
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+const (
+	listPage    = 500
+	maxPassword = 8 << 10 // bytes that are read of a line
+)
+
+// userView is a user as it is printed.
+type userView struct {
+	ID        string    `json:"id"`
+	Username  string    `json:"username,omitempty"`
+	Email     string    `json:"email,omitempty"`
+	Roles     []string  `json:"roles"`
+	Disabled  bool      `json:"disabled"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func viewUser(u user.User) userView {
+	roles := make([]string, len(u.Roles))
+	for i, r := range u.Roles {
+		roles[i] = string(r)
+	}
+	return userView{string(u.ID), string(u.Username), string(u.Email), roles, u.Disabled, u.CreatedAt}
+}
+
+func (v userView) line() string {
+	state := "enabled"
+	if v.Disabled {
+		state = "disabled"
+	}
+	return fmt.Sprintf("%s  %s  %s  %s  %s", v.ID, dash(v.Username), dash(v.Email), dash(strings.Join(v.Roles, ",")), state)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (g *program) userCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "Create, list and change users",
+		Long:  "Create, list and change users. USER is a user's id, username or email. Passwords are read from standard input, one line.",
+	}
+	cmd.AddCommand(
+		g.createUser(),
+		&cobra.Command{Use: "list", Short: "List all users", Args: cobra.NoArgs, RunE: g.listUsers},
+		g.changeUser("disable USER", "Keep the user out and end all that the user holds", cobra.ExactArgs(1),
+			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Disable(ctx, u.ID) }),
+		g.changeUser("enable USER", "Let the user sign in again; nothing that ended comes back", cobra.ExactArgs(1),
+			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Enable(ctx, u.ID) }),
+		g.changeUser("set-password USER", "Set the password from standard input and end all sessions", cobra.ExactArgs(1),
+			func(ctx context.Context, a *app.App, u user.User, _ []string) error {
+				plain, err := g.password()
+				if err != nil {
+					return err
+				}
+				return a.Gate.SetPassword(ctx, u.ID, plain)
+			}),
+		g.changeUser("set-roles USER [ROLE...]", "Replace the user's roles; tokens with the old ones end", cobra.MinimumNArgs(1),
+			func(ctx context.Context, a *app.App, u user.User, names []string) error {
+				roles, err := user.ParseRoles(names)
+				if err != nil {
+					return err
+				}
+				return a.Gate.SetRoles(ctx, u.ID, roles)
+			}),
+	)
+	g.addOutput(cmd)
+	return cmd
+}
+
+func (g *program) createUser() *cobra.Command {
+	var r gate.Registration
+	var names []string
+	cmd := &cobra.Command{
+		Use:     "create",
+		Short:   "Create a user; the password is read from standard input",
+		Example: "  jotgate user create --username ada --email ada@example.com --role admin < password.txt",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			roles, err := user.ParseRoles(names)
+			if err != nil {
+				return err
+			}
+			a, _, err := g.open(cmd)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, a.Close()) }()
+			if r.Password, err = g.password(); err != nil {
+				return err
+			}
+			u, err := a.Gate.CreateUser(cmd.Context(), r, roles)
+			if err != nil {
+				return err
+			}
+			return g.printUser(cmd, u)
+		},
+	}
+	cmd.Flags().StringVar(&r.Username, "username", "", "username")
+	cmd.Flags().StringVar(&r.Email, "email", "", "email")
+	cmd.Flags().StringSliceVar(&names, "role", nil, "role; may be given several times")
+	return cmd
+}
+
+// changeUser is a command that acts on one user, whom it prints afterwards.
+func (g *program) changeUser(use, short string, args cobra.PositionalArgs,
+	act func(ctx context.Context, a *app.App, u user.User, rest []string) error,
+) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			a, _, err := g.open(cmd)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, a.Close()) }()
+			u, err := find(cmd.Context(), a, args[0])
+			if err != nil {
+				return err
+			}
+			if err := act(cmd.Context(), a, u, args[1:]); err != nil {
+				return err
+			}
+			if u, err = a.Gate.Users.Store.ByID(cmd.Context(), u.ID); err != nil {
+				return err
+			}
+			return g.printUser(cmd, u)
+		},
+	}
+}
+
+// find looks for an id first: somebody may have taken another one's id as a
+// username.
+func find(ctx context.Context, a *app.App, name string) (user.User, error) {
+	u, err := a.Gate.Users.Store.ByID(ctx, user.ID(name))
+	if !errors.Is(err, user.ErrNotFound) {
+		return u, err
+	}
+	i, err := user.ParseIdentifier(name)
+	if err == nil {
+		u, err = a.Gate.Users.Store.ByIdentifier(ctx, i)
+	}
+	if err != nil {
+		return user.User{}, fmt.Errorf("no user goes by %q: %w", name, err)
+	}
+	return u, nil
+}
+
+func (g *program) printUser(cmd *cobra.Command, u user.User) error {
+	v := viewUser(u)
+	return g.print(cmd.OutOrStdout(), v, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, v.line())
+		return err
+	})
+}
+
+func (g *program) listUsers(cmd *cobra.Command, _ []string) (err error) {
+	a, _, err := g.open(cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	views := []userView{}
+	var after user.ID
+	for {
+		page, err := a.Gate.Users.Store.List(cmd.Context(), after, listPage)
+		if err != nil {
+			return err
+		}
+		for _, u := range page {
+			views = append(views, viewUser(u))
+			after = u.ID
+		}
+		if len(page) < listPage {
+			break
+		}
+	}
+	return g.print(cmd.OutOrStdout(), views, func(w io.Writer) error {
+		for _, v := range views {
+			if _, err := fmt.Fprintln(w, v.line()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// password reads one line from standard input, unseen if a person types it.
+func (g *program) password() (string, error) {
+	if f, ok := g.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(g.err, "Password: ")
+		typed, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(g.err)
+		return string(typed), err
+	}
+	line, err := bufio.NewReader(io.LimitReader(g.in, maxPassword)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+	if line == "" {
+		return "", errors.New("no password on standard input; give it as one line")
+	}
+	return line, nil
+}

@@ -1,0 +1,311 @@
+// Package app builds the program from a configuration and runs it. It knows all
+// the rooms and decides nothing: what it does is written in the packages it joins.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/httpapi"
+	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/password"
+	"github.com/jotgate/jotgate/internal/ratelimit"
+	"github.com/jotgate/jotgate/internal/revocation"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/telemetry"
+	"github.com/jotgate/jotgate/internal/token"
+	"github.com/jotgate/jotgate/internal/user"
+	"github.com/jotgate/jotgate/pkg/bearer"
+)
+
+const (
+	// leeway is bearer's: how long after exp a token is still accepted.
+	leeway = 30 * time.Second
+	// publishAhead is twice the five minutes that verifiers may keep the key set.
+	publishAhead = 10 * time.Minute
+	// limitedKeys bounds the memory of each limit.
+	limitedKeys = 100_000
+	lanes       = 1
+)
+
+// Build is what the program was built from.
+type Build struct{ Version, Commit string }
+
+// App is the program, built. Create one with [New] and call [App.Close] at the end.
+type App struct {
+	Gate      *gate.Gate
+	Keys      *keyset.Set
+	Verifier  *bearer.Verifier
+	Refresher *token.Refresher
+	// API is what the public listener serves, Operations what the other one does.
+	API, Operations http.Handler
+
+	config   config.Config
+	log      *slog.Logger
+	db       *store.DB
+	hasher   *password.Hasher
+	feed     *revocation.Feed
+	draining atomic.Bool
+}
+
+// New opens the database, migrates it, opens the signing keys and builds the
+// program around them. Its errors are one line and say what to do. Nothing
+// listens and nothing runs in the background before [App.Run].
+func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *App, err error) {
+	a := &App{config: c, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	master, err := masterKey(c)
+	if err != nil {
+		return nil, err
+	}
+	if a.db, err = OpenStore(ctx, c, log); err != nil {
+		return nil, err
+	}
+	if err := a.db.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	if a.Keys, err = openKeys(ctx, c, a.db, master); err != nil {
+		return nil, err
+	}
+	metrics := telemetry.NewMetrics(b.Version, b.Commit)
+	if err := a.buildGate(ctx, master, metrics); err != nil {
+		return nil, err
+	}
+	if err := a.buildHTTP(ctx, metrics); err != nil {
+		return nil, err
+	}
+	a.measure(metrics)
+	return a, nil
+}
+
+// OpenStore opens the database of c, in a data directory that it makes, and
+// leaves its tables as they are.
+func OpenStore(ctx context.Context, c config.Config, log *slog.Logger) (*store.DB, error) {
+	if usesDataDir(c) {
+		if err := makeDataDir(c.DataDir); err != nil {
+			return nil, err
+		}
+	}
+	return store.Open(ctx, store.Config{URL: c.Database.URL.Reveal(), Logger: log})
+}
+
+func usesDataDir(c config.Config) bool { return strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") }
+
+// makeDataDir makes the directory for its owner alone, or checks that nobody
+// else can put files into the one that is there.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create the data directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("look at the data directory: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("data directory %s has mode %04o, which lets others write there; run: chmod 700 %s", dir, mode, dir)
+	}
+	return nil
+}
+
+// masterKey returns the key that was given, or on SQLite the one in the data
+// directory, which is made there the first time.
+func masterKey(c config.Config) (keyset.MasterKey, error) {
+	switch {
+	case c.MasterKey.Set():
+		return keyset.ParseMasterKey(c.MasterKey.Reveal())
+	case c.MasterKeyFile != "":
+		return keyset.LoadMasterKey(c.MasterKeyFile)
+	}
+	if err := makeDataDir(c.DataDir); err != nil {
+		return keyset.MasterKey{}, err
+	}
+	path := filepath.Join(c.DataDir, "master.key")
+	if err := refuseLostKey(path, strings.TrimPrefix(c.Database.URL.Reveal(), "sqlite:")); err != nil {
+		return keyset.MasterKey{}, err
+	}
+	return keyset.LoadOrCreateMasterKey(path)
+}
+
+// refuseLostKey keeps a new master key from being made beside a database that
+// has one already: it would open nothing there.
+func refuseLostKey(key, database string) error {
+	info, err := os.Stat(database)
+	if err != nil || info.Size() == 0 {
+		return nil // no database yet; what else may be wrong with it, opening it tells
+	}
+	if _, err := os.Lstat(key); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the database %s is there but its master key %s is not; restore that file from a backup", database, key)
+	}
+	return nil
+}
+
+func openKeys(ctx context.Context, c config.Config, db *store.DB, master keyset.MasterKey) (*keyset.Set, error) {
+	alg, err := keyset.ParseAlgorithm(c.Token.Alg)
+	if err != nil {
+		return nil, err
+	}
+	set := keyset.New(db.Keys(), master, keyset.Config{
+		PublishAhead: publishAhead, Retain: c.Token.AccessTTL + leeway, Now: time.Now,
+	})
+	return set, set.Ensure(ctx, alg)
+}
+
+func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *telemetry.Metrics) error {
+	c := a.config
+	issuer, err := token.NewIssuer(c.PublicURL, c.Token.Audience, a.Keys.Signer)
+	if err != nil {
+		return err
+	}
+	a.Refresher = token.NewRefresher(c.PublicURL, master)
+	a.hasher = password.NewHasher(password.Params{
+		MemoryKiB: c.Password.MemoryKiB, Passes: c.Password.Passes, Lanes: lanes,
+	}, c.Password.Slots(), c.Password.Queue)
+	a.feed = revocation.NewFeed(a.db.Revocations(), c.Token.AccessTTL+leeway, time.Now)
+	if err := a.feed.Sync(ctx); err != nil {
+		return err
+	}
+	limits, err := newLimits(c.RateLimit)
+	if err != nil {
+		return err
+	}
+	users := user.Config{
+		Store: a.db.Users(), Hasher: a.hasher, Policy: password.Policy{MinLength: c.Password.MinLength}, Now: time.Now,
+		Allowance: user.Allowance{Burst: c.RateLimit.UserFailures, Recovery: c.RateLimit.UserRecovery},
+	}
+	if c.RateLimit.Enabled {
+		users.Attempts = a.db.Attempts()
+	}
+	a.Gate = gate.New(gate.Config{
+		Users: user.New(users),
+		Sessions: session.New(session.Config{
+			Store: a.db.Sessions(), Idle: c.Refresh.IdleTTL, Absolute: c.Refresh.AbsoluteTTL, Grace: c.Refresh.Grace, Now: time.Now,
+		}),
+		Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Issuer: issuer, Refresher: a.Refresher,
+		AccessTTL: c.Token.AccessTTL, Limits: limits, Metrics: metrics, Closed: c.Registration == "closed", Now: time.Now,
+	})
+	return nil
+}
+
+func newLimits(c config.RateLimit) (gate.Limits, error) {
+	if !c.Enabled {
+		return gate.Limits{}, nil
+	}
+	var l gate.Limits
+	var errs []error
+	for _, limit := range []struct {
+		into  **ratelimit.Limiter
+		name  string
+		burst int
+		per   time.Duration
+	}{
+		{&l.Login, "login", c.LoginsPerMinute, time.Minute},
+		{&l.Registration, "registration", c.RegistrationsPerHour, time.Hour},
+		{&l.Refresh, "refresh", c.RefreshesPerMinute, time.Minute},
+		{&l.Password, "password", c.PasswordChecksPerMinute, time.Minute},
+	} {
+		var err error
+		*limit.into, err = ratelimit.New(limit.name, ratelimit.Limit{Burst: limit.burst, Period: limit.per}, limitedKeys)
+		errs = append(errs, err)
+	}
+	return l, errors.Join(errs...)
+}
+
+func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err error) {
+	c := a.config
+	a.Verifier, err = bearer.New(ctx, bearer.Config{
+		Issuer: c.PublicURL, Audience: c.Token.Audience, Leeway: leeway, Keys: a.publicKey, Revoked: a.revoked,
+	})
+	if err != nil {
+		return err
+	}
+	proxies, err := parseProxies(c.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	api := httpapi.Config{
+		Gate: a.Gate, Keys: a.Keys, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
+		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, Ready: a.ready, Metrics: metrics, Log: a.log, Now: time.Now,
+	}
+	a.Operations = httpapi.Operations(api)
+	a.API, err = httpapi.New(api)
+	return err
+}
+
+// publicKey is where the verifier finds keys: in memory.
+func (a *App) publicKey(_ context.Context, kid string) (bearer.Key, error) {
+	k, ok := a.Keys.Public(kid)
+	if !ok {
+		return bearer.Key{}, errors.New("not one of ours")
+	}
+	return bearer.Key{Algorithm: string(k.Algorithm), Public: k.Key}, nil
+}
+
+func (a *App) revoked(c *bearer.Claims) bool {
+	return a.feed.Revoked(c.SessionID, c.Subject, c.IssuedAt)
+}
+
+func parseProxies(texts []string) ([]netip.Prefix, error) {
+	proxies := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, fmt.Errorf("trusted proxy %q is neither an address nor a range", text)
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		proxies[i] = p
+	}
+	return proxies, nil
+}
+
+var errDraining = errors.New("the program is about to stop")
+
+// ready names what the program depends on.
+func (a *App) ready(ctx context.Context) []httpapi.Dependency {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	d := []httpapi.Dependency{{Name: "database", Err: a.db.Ping(ctx)}, {Name: "server"}}
+	if a.draining.Load() {
+		d[1].Err = errDraining
+	}
+	return d
+}
+
+func (a *App) measure(m *telemetry.Metrics) {
+	for name, pool := range a.db.SQLDB() {
+		m.RegisterDB(name, pool)
+	}
+	m.RegisterPool(func() (running, waiting int) { return a.hasher.Running(), a.hasher.Waiting() })
+	m.GaugeFunc("jotgate_revocations", "Entries in the set of what is revoked.", func() float64 { return float64(a.feed.Size()) })
+	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
+}
+
+// Close stops the hashing workers and closes the database.
+func (a *App) Close() error {
+	if a.hasher != nil {
+		a.hasher.Close()
+	}
+	if a.db != nil {
+		return a.db.Close()
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// drainDelay is how long requests still come after readiness is gone: load
+	// balancers notice with a delay.
+	drainDelay = time.Second
+	// drainGrace is longer than the longest request may take.
+	drainGrace = 20 * time.Second
+)
+
+// Listening is where a running program can be reached.
+type Listening struct{ API, Operations net.Addr }
+
+// Run listens and serves until ctx ends, and then lets the requests that are
+// under way finish. started is told once both listeners are open. What Run
+// started is over when it returns.
+func (a *App) Run(ctx context.Context, started func(Listening)) error {
+	api, err := listen(ctx, "http.addr", a.config.HTTP.Addr)
+	if err != nil {
+		return err
+	}
+	ops, err := listen(ctx, "ops.addr", a.config.Ops.Addr)
+	if err != nil {
+		return errors.Join(err, api.Close())
+	}
+	servers := []*http.Server{a.server(a.API), a.server(a.Operations)}
+	servers[1].WriteTimeout = 0 // a profile takes as long as it was asked to
+	failed := make(chan error, len(servers))
+	var serving sync.WaitGroup
+	for i, l := range []net.Listener{api, ops} {
+		serving.Go(func() { failed <- servers[i].Serve(l) })
+	}
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	work.Go(func() { a.work(working) })
+	started(Listening{API: api.Addr(), Operations: ops.Addr()})
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		err = nil
+		a.drain(ctx)
+	}
+	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), servers))
+	stopWork()
+	work.Wait()
+	serving.Wait()
+	return err
+}
+
+func listen(ctx context.Context, setting, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w; stop what uses it or set another address", setting, addr, rootCause(err))
+	}
+	return l, nil
+}
+
+func rootCause(err error) error {
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func (a *App) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // what clients do wrong
+	}
+}
+
+// drain tells load balancers to send nothing more, and gives them time to.
+func (a *App) drain(ctx context.Context) {
+	a.draining.Store(true)
+	a.log.InfoContext(ctx, "draining")
+	time.Sleep(drainDelay)
+}
+
+func shutdown(ctx context.Context, servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, drainGrace)
+	defer cancel()
+	var errs []error
+	for _, s := range servers {
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("requests did not end in %s: %w", drainGrace, err), s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

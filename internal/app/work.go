@@ -1,0 +1,84 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	syncEach   = time.Second
+	reloadEach = time.Minute
+	pruneEach  = time.Minute
+	// pruneLimit bounds one delete, and prunePause what follows it: nobody waits
+	// long for the one writer of SQLite.
+	pruneLimit = 500
+	prunePause = 100 * time.Millisecond
+	// keepOver is how long sessions stay after they are over. Their tokens are dead
+	// at once; what a client that comes late is told does not depend on it.
+	keepOver = 24 * time.Hour
+)
+
+// work is everything that runs beside the requests, until ctx ends.
+func (a *App) work(ctx context.Context) {
+	var loops sync.WaitGroup
+	loops.Go(func() { a.each(ctx, syncEach, "sync revocations", a.feed.Sync) })
+	loops.Go(func() { a.each(ctx, reloadEach, "reload signing keys", a.Keys.Reload) })
+	loops.Go(func() { a.each(ctx, pruneEach, "prune", a.prune) })
+	loops.Wait()
+}
+
+// each calls f once in a while. It logs the first failure of a row, and its end.
+func (a *App) each(ctx context.Context, pause time.Duration, what string, f func(context.Context) error) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := f(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			a.log.ErrorContext(ctx, "background work fails", slog.String("work", what), slog.Any("err", err))
+		case err == nil && failing:
+			a.log.InfoContext(ctx, "background work is well again", slog.String("work", what))
+		}
+		failing = err != nil
+	}
+}
+
+// prune deletes what nothing needs any more, in small steps.
+func (a *App) prune(ctx context.Context) error {
+	now := time.Now()
+	for _, p := range []struct {
+		before time.Time
+		delete func(ctx context.Context, before time.Time, limit int) (int, error)
+	}{
+		{now.Add(-keepOver), a.db.Sessions().Prune},
+		{now, a.db.Revocations().Prune},
+		{now, a.db.Attempts().Prune},
+		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
+	} {
+		for {
+			n, err := p.delete(ctx, p.before, pruneLimit)
+			if err != nil {
+				return err
+			}
+			if n < pruneLimit {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(prunePause):
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// set writes raw, as a file or a text gives it, into the setting at v.
+func (f field) set(v reflect.Value, raw any) error {
+	switch f.kind {
+	case reflect.TypeFor[time.Duration]():
+		d, err := parseDuration(raw)
+		v.SetInt(int64(d))
+		return err
+	case reflect.TypeFor[Secret]():
+		text, err := f.text(raw)
+		v.Set(reflect.ValueOf(NewSecret(text)))
+		return err
+	case reflect.TypeFor[[]string]():
+		list, err := f.list(raw)
+		v.Set(reflect.ValueOf(list))
+		return err
+	}
+	switch f.kind.Kind() {
+	case reflect.Bool:
+		b, err := parseBool(raw)
+		v.SetBool(b)
+		return err
+	case reflect.String:
+		text, err := f.text(raw)
+		v.SetString(text)
+		return err
+	default:
+		n, err := f.number(raw)
+		if v.CanUint() {
+			v.SetUint(uint64(n)) //nolint:gosec // within the setting's range, which has no negative number
+		} else {
+			v.SetInt(n)
+		}
+		return err
+	}
+}
+
+func (f field) text(raw any) (string, error) {
+	s, ok := raw.(string)
+	if !ok {
+		return "", errors.New("must be text; put it in quotes")
+	}
+	if s == "" {
+		return "", nil
+	}
+	if len(f.oneOf) > 0 && !slices.Contains(f.oneOf, s) {
+		return "", fmt.Errorf("%q is not one of %s", s, strings.Join(f.oneOf, ", "))
+	}
+	return s, f.checkText(s)
+}
+
+func (f field) list(raw any) ([]string, error) {
+	var entries []string
+	switch v := raw.(type) {
+	case string:
+		for entry := range strings.SplitSeq(v, ",") {
+			if entry = strings.TrimSpace(entry); entry != "" {
+				entries = append(entries, entry)
+			}
+		}
+	case []any:
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok || s == "" {
+				return nil, errors.New("must be a list of texts")
+			}
+			entries = append(entries, s)
+		}
+	default:
+		return nil, errors.New("must be a list")
+	}
+	var errs []error
+	for _, e := range entries {
+		errs = append(errs, f.checkText(e))
+	}
+	return entries, errors.Join(errs...)
+}
+
+func (f field) number(raw any) (int64, error) {
+	var n int64
+	var err error
+	switch v := raw.(type) {
+	case int:
+		n = int64(v)
+	case string:
+		n, err = strconv.ParseInt(v, 10, 64)
+	default:
+		err = strconv.ErrSyntax
+	}
+	if err != nil || n < f.min || n > f.max {
+		return f.min, fmt.Errorf("must be a whole number from %d to %d", f.min, f.max)
+	}
+	return n, nil
+}
+
+func parseBool(raw any) (bool, error) {
+	switch raw {
+	case true, "true":
+		return true, nil
+	case false, "false":
+		return false, nil
+	}
+	return false, errors.New("must be true or false")
+}
+
+func parseDuration(raw any) (time.Duration, error) {
+	s, _ := raw.(string)
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, errors.New("must be a duration above zero, such as 90s, 10m or 720h")
+	}
+	return d, nil
+}
+
+// checkText checks the form that the setting's check tag names. Only an entry
+// that holds no secret is repeated in the error.
+func (f field) checkText(s string) error {
+	switch f.check {
+	case "origin":
+		return checkOrigin(s)
+	case "addr":
+		return checkAddr(s)
+	case "proxy":
+		return checkProxy(s)
+	case "database":
+		return checkDatabase(s)
+	}
+	return nil
+}
+
+// checkOrigin wants an origin exactly as browsers write one (RFC 6454, section
+// 6.2), and TLS wherever the traffic leaves the machine.
+func checkOrigin(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != s || strings.ToLower(s) != s || strings.HasSuffix(u.Hostname(), ".") {
+		return fmt.Errorf("%q is not an origin such as https://auth.example.com: lower-case scheme, host and port, and no path", s)
+	}
+	switch {
+	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+		return fmt.Errorf("%q names the port that the scheme has anyway, which browsers leave out", s)
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme != "http":
+		return fmt.Errorf("%q is neither https nor http", s)
+	case !isLoopback(u.Hostname()):
+		return fmt.Errorf("%q would send credentials over the network in clear text; use https (http is for localhost)", s)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+func checkAddr(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || strings.ContainsAny(host, " /") {
+		return fmt.Errorf("%q is not host:port, such as 127.0.0.1:8080 or :8080", s)
+	}
+	return nil
+}
+
+func checkProxy(s string) error {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return fmt.Errorf("%q is neither an address nor a range such as 10.0.0.0/8", s)
+	}
+	if p.Bits() == 0 {
+		return fmt.Errorf("%q would trust everybody's forwarding headers", s)
+	}
+	return nil
+}
+
+func checkDatabase(s string) error {
+	scheme, rest, _ := strings.Cut(s, ":")
+	switch scheme {
+	case "sqlite":
+		if path := strings.TrimPrefix(rest, "//"); path != "" && path != ":memory:" {
+			return nil
+		}
+		return errors.New("must name a file: sqlite:<path>")
+	case "postgres", "postgresql":
+		return nil
+	}
+	return errors.New("must begin with sqlite: or postgres://")
+}
+
+const maxAccessTTL = 24 * time.Hour
+
+// check is what no setting can tell by itself.
+func (c *Config) check() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Token.AccessTTL > maxAccessTTL {
+		fail("token.access_ttl: %s is more than %s: an access token cannot be taken back everywhere at once", durationText(c.Token.AccessTTL), durationText(maxAccessTTL))
+	}
+	if c.Refresh.IdleTTL > c.Refresh.AbsoluteTTL {
+		fail("refresh.idle_ttl: %s is more than refresh.absolute_ttl, %s", durationText(c.Refresh.IdleTTL), durationText(c.Refresh.AbsoluteTTL))
+	}
+	if c.HTTP.Addr == c.Ops.Addr && !strings.HasSuffix(c.HTTP.Addr, ":0") {
+		fail("ops.addr: %s is http.addr too: metrics and profiles are not for the public", c.Ops.Addr)
+	}
+	if !strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") && !c.MasterKey.Set() && c.MasterKeyFile == "" {
+		fail("master_key_file: PostgreSQL needs a master key that all replicas share; make one with: openssl rand -base64 32")
+	}
+	return errors.Join(errs...)
+}
+
+func sorted(errs []error) error {
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
