@@ -1,12 +1,83 @@
 package httpapi
 
-const docsCSP = "default-src 'none'"
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path"
+	"sync"
 
+	"gopkg.in/yaml.v3"
+)
+
+// docsCSP lets the page load its own scripts and styles, and nothing inline. The
+// images are icons in its style sheet.
+const docsCSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+//go:embed openapi.yaml
+var openAPIYAML []byte
+
+//go:embed docs/index.html docs/page.css docs/page.js docs/swagger-ui.css docs/swagger-ui-bundle.js
+var docsFiles embed.FS
+
+// docsFile is a file as it is served.
 type docsFile struct {
 	body              []byte
 	contentType, etag string
 }
 
-func openAPIDocument() (body []byte, etag string) { return []byte(`{}`), `"0"` }
+// openAPIDocument returns the OpenAPI document as JSON, and its entity tag.
+func openAPIDocument() (body []byte, etag string) {
+	d := openAPIOnce()
+	return d.body, d.etag
+}
 
-func docsAsset(string) (docsFile, bool) { return docsFile{}, false }
+//nolint:gochecknoglobals // the converted form of an embedded file, never changed
+var openAPIOnce = sync.OnceValue(func() docsFile {
+	var document any
+	if err := yaml.Unmarshal(openAPIYAML, &document); err != nil {
+		panic(fmt.Sprintf("httpapi: embedded openapi.yaml: %v", err)) // a broken build
+	}
+	body, err := json.Marshal(document)
+	if err != nil {
+		panic(fmt.Sprintf("httpapi: embedded openapi.yaml: %v", err)) // a broken build
+	}
+	return docsFile{body: body, contentType: "application/json", etag: etagOf(body)}
+})
+
+// docsAsset returns a file of the docs page; the page itself has no name.
+func docsAsset(name string) (docsFile, bool) {
+	if name == "" {
+		name = "index.html"
+	}
+	f, ok := docsOnce()[name]
+	return f, ok
+}
+
+//nolint:gochecknoglobals // embedded files with their tags, never changed
+var docsOnce = sync.OnceValue(func() map[string]docsFile {
+	types := map[string]string{
+		".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	}
+	entries, err := docsFiles.ReadDir("docs")
+	if err != nil {
+		panic(fmt.Sprintf("httpapi: embedded docs: %v", err)) // a broken build
+	}
+	files := make(map[string]docsFile, len(entries))
+	for _, e := range entries {
+		body, err := docsFiles.ReadFile("docs/" + e.Name())
+		if err != nil {
+			panic(fmt.Sprintf("httpapi: embedded docs: %v", err)) // a broken build
+		}
+		files[e.Name()] = docsFile{body: body, contentType: types[path.Ext(e.Name())], etag: etagOf(body)}
+	}
+	return files
+})
+
+func etagOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+}
