@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -103,7 +104,7 @@ func (s *server) cors() gin.HandlerFunc {
 		return openWellKnown(func(*gin.Context) {})
 	}
 	rules := cors.New(cors.Options{
-		AllowedOrigins:   s.AllowedOrigins,
+		AllowOriginFunc:  func(origin string) bool { return slices.Contains(s.AllowedOrigins, origin) },
 		AllowCredentials: true,
 		AllowedMethods:   []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders:   []string{"Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"},

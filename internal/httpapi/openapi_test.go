@@ -37,6 +37,9 @@ var described = sync.OnceValues(func() (*openapi3.T, error) {
 	}
 	var answer recorder
 	h.ServeHTTP(&answer, req)
+	for _, kind := range []string{"text/html", "text/css", "text/javascript"} {
+		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.PlainBodyDecoder)
+	}
 	doc, err := openapi3.NewLoader().LoadFromData(answer.Bytes())
 	if err != nil {
 		return nil, err

@@ -1,0 +1,375 @@
+package httpapi_test
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/pgtest"
+)
+
+func TestStrictJSON(t *testing.T) {
+	a := newAPI(t)
+	ok := `{"identifier":"ada","password":"x"}`
+	tests := []struct {
+		name, body string
+		headers    []string
+		status     int
+		code       string
+	}{
+		{"fine", ok, nil, 401, "bad-credentials"},
+		{"white space around", " \r\n\t" + ok + "\n ", nil, 401, "bad-credentials"},
+		{"charset", ok, []string{"Content-Type: application/json; charset=UTF-8"}, 401, "bad-credentials"},
+		{"empty", "", nil, 400, "malformed-json"},
+		{"null", "null", nil, 400, "malformed-json"},
+		{"array", "[" + ok + "]", nil, 400, "malformed-json"},
+		{"string", `"x"`, nil, 400, "malformed-json"},
+		{"number", "1", nil, 400, "malformed-json"},
+		{"cut short", ok[:10], nil, 400, "malformed-json"},
+		{"two values", ok + ok, nil, 400, "malformed-json"},
+		{"text behind", ok + "x", nil, 400, "malformed-json"},
+		{"member twice", `{"identifier":"ada","identifier":"bob","password":"x"}`, nil, 400, "malformed-json"},
+		{"member twice, escaped", `{"identifier":"ada","\u0069dentifier":"bob","password":"x"}`, nil, 400, "malformed-json"},
+		{"another case", `{"Identifier":"ada","password":"x"}`, nil, 400, "malformed-json"},
+		{"unknown member", `{"identifier":"ada","password":"x","admin":true}`, nil, 400, "malformed-json"},
+		{"NUL", `{"identifier":"ada","password":"a\u0000b"}`, nil, 400, "malformed-json"},
+		{"lone surrogate", `{"identifier":"ada","password":"\ud800"}`, nil, 400, "malformed-json"},
+		{"invalid UTF-8", "{\"identifier\":\"ada\",\"password\":\"\xff\"}", nil, 400, "malformed-json"},
+		{"byte order mark", "\ufeff" + ok, nil, 400, "malformed-json"},
+		{"comment", "/*x*/" + ok, nil, 400, "malformed-json"},
+		{"nested deeply", `{"identifier":` + strings.Repeat("[", 9) + strings.Repeat("]", 9) + `}`, nil, 400, "malformed-json"},
+		{"nested very deeply", strings.Repeat(`{"a":`, 3000), nil, 400, "malformed-json"},
+		{"too large", `{"identifier":"` + strings.Repeat("a", 16<<10) + `"}`, nil, 413, "body-too-large"},
+		{"no content type", ok, []string{"Content-Type: "}, 415, "unsupported-media-type"},
+		{"form", "identifier=ada", []string{"Content-Type: application/x-www-form-urlencoded"}, 415, "unsupported-media-type"},
+		{"text", ok, []string{"Content-Type: text/plain"}, 415, "unsupported-media-type"},
+		{"looks like JSON", ok, []string{"Content-Type: application/jsonp"}, 415, "unsupported-media-type"},
+		{"another charset", ok, []string{"Content-Type: application/json; charset=latin1"}, 415, "unsupported-media-type"},
+		{"compressed", ok, []string{"Content-Encoding: gzip"}, 415, "unsupported-media-type"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := *a
+			a.T = t
+			a.do("POST", "/v1/login", tt.body, tt.headers...).want(t, tt.status, tt.code)
+		})
+	}
+}
+
+func TestPathsAndMethods(t *testing.T) {
+	a := newAPI(t)
+	tests := []struct {
+		method, path string
+		status       int
+		code, allow  string
+	}{
+		{"GET", "/", 404, "no-such-route", ""},
+		{"GET", "/v1/me/", 404, "no-such-route", ""},
+		{"GET", "/V1/me", 404, "no-such-route", ""},
+		{"GET", "//v1/me", 404, "no-such-route", ""},
+		{"GET", "/v1//me", 404, "no-such-route", ""},
+		{"GET", "/v1/./me", 404, "no-such-route", ""},
+		{"GET", "/v1/x/../me", 404, "no-such-route", ""},
+		{"POST", "/v1/login/", 404, "no-such-route", ""},
+		{"DELETE", "/v1/sessions/a/b", 404, "no-such-route", ""},
+		{"GET", "/v1/login", 405, "method-not-allowed", "POST"},
+		{"PUT", "/v1/me", 405, "method-not-allowed", "DELETE, GET, HEAD, PATCH"},
+		{"TRACE", "/v1/me", 405, "method-not-allowed", "DELETE, GET, HEAD, PATCH"},
+		{"OPTIONS", "/v1/me", 405, "method-not-allowed", "DELETE, GET, HEAD, PATCH"},
+		{"BREW", "/v1/login", 405, "method-not-allowed", "POST"},
+		{"GET", "/docs/nothing.js", 404, "no-such-route", ""},
+		{"GET", "/docs/..%2fopenapi.yaml", 404, "no-such-route", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+tt.path, func(t *testing.T) {
+			a := *a
+			a.T = t
+			got := a.do(tt.method, tt.path, nil).want(t, tt.status, tt.code)
+			if got.Header.Get("Location") != "" {
+				t.Errorf("Location = %q", got.Header.Get("Location"))
+			}
+			if allow := sortedList(got.Header.Get("Allow")); allow != tt.allow {
+				t.Errorf("Allow = %q, want %q", allow, tt.allow)
+			}
+		})
+	}
+}
+
+func sortedList(s string) string {
+	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+	for i := range words {
+		for j := i; j > 0 && words[j] < words[j-1]; j-- {
+			words[j], words[j-1] = words[j-1], words[j]
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestHeadersOnEveryAnswer(t *testing.T) {
+	a := newAPI(t)
+	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/docs", "/.well-known/jwks.json", "/v1/me", "/nowhere"} {
+		got := a.do("GET", path, nil)
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Strict-Transport-Security": "",
+		} {
+			if got.Header.Get(name) != want {
+				t.Errorf("%s: %s = %q, want %q", path, name, got.Header.Get(name), want)
+			}
+		}
+		if csp := got.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: Content-Security-Policy = %q", path, csp)
+		}
+		public := path == "/openapi.json" || path == "/docs" || path == "/.well-known/jwks.json"
+		if noStore := got.Header.Get("Cache-Control") == "no-store"; noStore == public {
+			t.Errorf("%s: Cache-Control = %q", path, got.Header.Get("Cache-Control"))
+		}
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	a := newAPI(t)
+	for given, kept := range map[string]bool{
+		"abc-1.2_Z": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "a b": false, "a\"b": false, "ä": false, "": false,
+	} {
+		got := a.do("GET", "/healthz", nil, "X-Request-Id: "+given).Header.Get("X-Request-Id")
+		if (got == given) != kept || got == "" {
+			t.Errorf("X-Request-Id %q gives %q, want it kept: %t", given, got, kept)
+		}
+	}
+	problem := a.do("GET", "/v1/me", nil, "X-Request-Id: mine").want(t, 401, "no-credentials")
+	if problem.text(t, "request_id") != "mine" || problem.text(t, "type") != "urn:jotgate:problem:no-credentials" || problem.at(t, "status") != 401.0 {
+		t.Errorf("problem = %s", problem.body)
+	}
+}
+
+func TestCORS(t *testing.T) {
+	a := newAPI(t, func(o *options) { o.allowed = []string{"https://app.example.com"} })
+	a.register("ada")
+	const origin, foreign = "Origin: https://app.example.com", "Origin: https://app.example.com.evil.example"
+	const ask = "Access-Control-Request-Method: POST"
+	preflight := a.do("OPTIONS", "/v1/login", nil, origin, ask, "Access-Control-Request-Headers: content-type").want(t, 204, "")
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin": "https://app.example.com", "Access-Control-Allow-Credentials": "true",
+		"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "content-type",
+	} {
+		if preflight.Header.Get(name) != want {
+			t.Errorf("%s = %q, want %q", name, preflight.Header.Get(name), want)
+		}
+	}
+	failed := a.do("GET", "/v1/me", nil, origin).want(t, 401, "no-credentials")
+	if failed.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" || !strings.Contains(strings.Join(failed.Header.Values("Vary"), ","), "Origin") {
+		t.Errorf("an error's headers = %v", failed.Header)
+	}
+	for _, h := range []string{foreign, "Origin: null", "Origin: https://APP.example.com", "Origin: http://app.example.com"} {
+		a.do("OPTIONS", "/v1/login", nil, h, ask).want(t, 405, "method-not-allowed")
+		if got := a.do("GET", "/v1/me", nil, h).Header.Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("%s: Access-Control-Allow-Origin = %q", h, got)
+		}
+	}
+	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server"} {
+		got := a.do("GET", path, nil, foreign).want(t, 200, "")
+		if got.Header.Get("Access-Control-Allow-Origin") != "*" || got.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s: headers = %v", path, got.Header)
+		}
+	}
+	off := newAPI(t)
+	off.do("OPTIONS", "/v1/login", nil, origin, ask).want(t, 405, "method-not-allowed")
+}
+
+func TestWellKnown(t *testing.T) {
+	a := newAPI(t)
+	got := a.do("GET", "/.well-known/jwks.json", nil).want(t, 200, "")
+	if got.Header.Get("Cache-Control") != "public, max-age=300" {
+		t.Errorf("Cache-Control = %q", got.Header.Get("Cache-Control"))
+	}
+	for _, member := range []string{`"d"`, `"p"`, `"q"`, `"k"`} {
+		if strings.Contains(string(got.body), member+":") {
+			t.Errorf("the key set has a private member: %s", got.body)
+		}
+	}
+	if again := a.do("GET", "/.well-known/jwks.json", nil, "If-None-Match: "+got.Header.Get("ETag")); again.StatusCode != http.StatusNotModified || len(again.body) != 0 {
+		t.Errorf("with the ETag: %d, %d bytes", again.StatusCode, len(again.body))
+	}
+	if m := a.do("GET", "/.well-known/oauth-authorization-server", nil).want(t, 200, ""); m.text(t, "issuer") != issuer {
+		t.Errorf("metadata = %s", m.body)
+	}
+}
+
+func TestAddressOfTheClient(t *testing.T) {
+	limited := func(o *options) {
+		o.limits = func(l *gate.Limits) { l.Login = limiter(t, "login", 1, time.Hour) }
+	}
+	wrong := object{"identifier": "ada", "password": "wrong"}
+	direct := newAPI(t, limited)
+	direct.do("POST", "/v1/login", wrong, "X-Forwarded-For: 192.0.2.1").want(t, 401, "bad-credentials")
+	direct.do("POST", "/v1/login", wrong, "X-Forwarded-For: 192.0.2.2").want(t, 429, "rate-limited")
+
+	proxied := newAPI(t, limited, func(o *options) {
+		o.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
+	})
+	from := func(status int, code string, headers ...string) answer {
+		t.Helper()
+		return proxied.do("POST", "/v1/login", wrong, headers...).want(t, status, code)
+	}
+	got := from(401, "bad-credentials", "X-Forwarded-For: 192.0.2.1")
+	if got.Header.Get("Strict-Transport-Security") == "" {
+		t.Error("no HSTS behind a trusted proxy")
+	}
+	from(429, "rate-limited", "X-Forwarded-For: 203.0.113.9, 192.0.2.1")                       // what a client adds is to the left
+	from(429, "rate-limited", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1")    // in a header of its own too
+	from(429, "rate-limited", "X-Forwarded-For: 192.0.2.1, 10.1.2.3")                          // and inner proxies to the right
+	from(429, "rate-limited", "X-Forwarded-For: ::ffff:192.0.2.1")                             // the same in IPv6
+	from(401, "bad-credentials", "X-Forwarded-For: 2001:db8:1:2::1")                           // another client
+	from(429, "rate-limited", "X-Forwarded-For: 2001:db8:1:2:ffff::2")                         // of the same /64
+	from(401, "bad-credentials", "X-Forwarded-For: 192.0.2.1, not an address", "X-Real-Ip: x") // the proxy itself
+	from(429, "rate-limited")                                                                  // the proxy itself again
+}
+
+func TestReadiness(t *testing.T) {
+	a := newAPI(t)
+	a.do("GET", "/healthz", nil).want(t, 200, "")
+	a.do("GET", "/readyz", nil).want(t, 200, "")
+	a.down = errors.New("dial tcp 10.0.0.1: secret detail")
+	got := a.do("GET", "/readyz", nil)
+	if got.StatusCode != http.StatusServiceUnavailable || got.text(t, "status") != "unavailable" || strings.Contains(string(got.body), "detail") {
+		t.Errorf("readyz = %d %s", got.StatusCode, got.body)
+	}
+	a.do("GET", "/healthz", nil).want(t, 200, "")
+}
+
+func TestLogHoldsNoSecret(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	b, c := a.login("ada", "bearer"), a.login("ada", "cookie")
+	a.do("GET", "/v1/me?access_token="+b.text(t, "access_token"), nil, b.bearer(t))
+	a.refresh(b.text(t, "refresh_token"))
+	a.do("POST", "/v1/login", object{"identifier": "ada", "password": "canary-password"})
+	log := a.log.String()
+	for _, secret := range []string{goodPass, "canary-password", b.text(t, "access_token"), b.text(t, "refresh_token"), c.Cookies()[0].Value, "access_token"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log holds %.20q…", secret)
+		}
+	}
+	if !strings.Contains(log, `"route":"/v1/me"`) || !strings.Contains(log, b.text(t, "user.id")) {
+		t.Errorf("the log has no line for /v1/me: %s", log)
+	}
+}
+
+func TestDatabaseAway(t *testing.T) {
+	dsn := pgtest.DSN(t)
+	a := newAPI(t, func(o *options) { o.database = dsn })
+	a.register("ada")
+	b := a.login("ada", "bearer")
+	letIn(t, dsn, false)
+	for _, got := range []answer{
+		a.do("POST", "/v1/login", object{"identifier": "ada", "password": goodPass}), a.refresh(b.text(t, "refresh_token")),
+		a.do("GET", "/v1/me", nil, b.bearer(t)), a.do("POST", "/v1/logout", nil, b.bearer(t)),
+		a.do("POST", "/v1/users", object{"username": "bob", "password": goodPass}),
+	} {
+		if got.want(t, 503, "unavailable").Header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", got.Request.URL.Path)
+		}
+	}
+	a.do("GET", "/v1/forward-auth", nil, b.bearer(t)).want(t, 204, "")
+	letIn(t, dsn, true)
+	a.refresh(b.text(t, "refresh_token")).want(t, 200, "")
+}
+
+// letIn makes the database refuse or take connections, and ends those there are.
+func letIn(t *testing.T, dsn string, yes bool) {
+	t.Helper()
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := c.Database
+	c.Database = "postgres"
+	conn, err := pgx.ConnectConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		fmt.Sprintf("ALTER DATABASE %s WITH ALLOW_CONNECTIONS %t", name, yes),
+		fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'", name),
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEveryErrorHasACode looks at the source of the nouns and flows: an error
+// that clients can see and that nobody gave a code would be a 500.
+func TestEveryErrorHasACode(t *testing.T) {
+	internal := map[string]bool{ // what never reaches this package
+		"session.ErrConflict": true, "session.ErrWrongMode": true, "session.ErrAhead": true, "password.ErrMalformedHash": true,
+	}
+	source := source(t, "problem.go")
+	for _, pkg := range []string{"user", "session", "gate", "password", "revocation", "audit"} {
+		files, err := filepath.Glob("../" + pkg + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			for _, name := range errorsIn(t, file) {
+				if full := pkg + "." + name; !internal[full] && !strings.Contains(source, full) {
+					t.Errorf("%s has no row in problem.go", full)
+				}
+			}
+		}
+	}
+}
+
+func source(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// errorsIn returns the exported errors that a file declares.
+func errorsIn(t *testing.T, file string) (names []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, decl := range f.Decls {
+		g, ok := decl.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range g.Specs {
+			switch s := spec.(type) {
+			case *ast.ValueSpec:
+				for _, n := range s.Names {
+					if strings.HasPrefix(n.Name, "Err") {
+						names = append(names, n.Name)
+					}
+				}
+			case *ast.TypeSpec:
+				if s.Name.IsExported() && strings.HasSuffix(s.Name.Name, "Error") {
+					names = append(names, s.Name.Name)
+				}
+			}
+		}
+	}
+	return names
+}
