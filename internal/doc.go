@@ -3,7 +3,7 @@
 // # The law
 //
 // Nouns do not know each other; flows know nouns; edges know flows (and the
-// nouns' types); only app knows all. What needs two nouns is a flow. Technology
+// types and errors of nouns and tools); only app knows all. What needs two nouns is a flow. Technology
 // lives only at the edges: Gin in httpapi and ginbearer, GORM in store.
 // imports_test.go holds the same map as a table and fails on a package or an
 // import that is not in it.
@@ -28,6 +28,12 @@
 //	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
 //	ratelimit    tool      GCRA per key, in memory
 //	telemetry    tool      logging and metrics set-up
+//
+//	password/commonlist    builds the list of common passwords again
+//	pgtest                 gives tests a PostgreSQL database of their own
+//	bench                  measures, and prints ratios to the floor
+//	mutants                takes guards away, one at a time, to see a test fail
+//	tools                  a module of its own that pins the developers' tools
 //
 // Two things differ from the first sketch of the house. store imports keyset
 // besides the nouns, because it keeps the sealed keys and their record is

