@@ -148,7 +148,7 @@ func masterKey(c config.Config) (keyset.MasterKey, error) {
 func refuseLostKey(key, database string) error {
 	info, err := os.Stat(database)
 	if err != nil || info.Size() == 0 {
-		return nil // no database yet; what else may be wrong with it, opening it tells
+		return nil //nolint:nilerr // no database yet; what else may be wrong with it, opening it tells
 	}
 	if _, err := os.Lstat(key); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the database %s is there but its master key %s is not; restore that file from a backup", database, key)

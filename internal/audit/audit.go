@@ -53,7 +53,7 @@ type Event struct {
 }
 
 // Store keeps events. Its methods join the transaction that ctx carries, if any.
-type Store interface {
+type Store interface { //nolint:iface // flows use it, and store provides it
 	Append(ctx context.Context, e Event) error
 	// Prune deletes at most limit events from before t and returns how many.
 	Prune(ctx context.Context, t time.Time, limit int) (int, error)

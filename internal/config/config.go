@@ -22,7 +22,7 @@ import (
 
 // Config is every setting of the program. [Load] returns only values that
 // passed all checks; a Config made by hand has passed none.
-type Config struct {
+type Config struct { //nolint:recvcheck // what prints takes a copy
 	HTTP           Listener `koanf:"http"`
 	Ops            Operator `koanf:"ops"`
 	PublicURL      string   `koanf:"public_url" check:"origin" usage:"origin under which clients reach the API; it is the issuer of every token"`

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,8 +67,8 @@ func walk(group reflect.Value, index []int, path []string) []field {
 	var out []field
 	for i := range group.NumField() {
 		tags := group.Type().Field(i)
-		at := append(index[:len(index):len(index)], i)
-		names := append(path[:len(path):len(path)], tags.Tag.Get("koanf"))
+		at := append(slices.Clip(index), i)
+		names := append(slices.Clip(path), tags.Tag.Get("koanf"))
 		value := group.Field(i)
 		if value.Kind() == reflect.Struct && value.Type() != reflect.TypeFor[Secret]() {
 			out = append(out, walk(value, at, names)...)

@@ -30,7 +30,7 @@ func (f field) set(v reflect.Value, raw any) error {
 		v.Set(reflect.ValueOf(list))
 		return err
 	}
-	switch f.kind.Kind() {
+	switch f.kind.Kind() { //nolint:exhaustive // settings are of few kinds; TestEverySettingIsSet sets each
 	case reflect.Bool:
 		b, err := parseBool(raw)
 		v.SetBool(b)
@@ -119,9 +119,9 @@ func parseBool(raw any) (bool, error) {
 }
 
 func parseDuration(raw any) (time.Duration, error) {
-	s, _ := raw.(string)
+	s, ok := raw.(string)
 	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
+	if !ok || err != nil || d <= 0 {
 		return 0, errors.New("must be a duration above zero, such as 90s, 10m or 720h")
 	}
 	return d, nil

@@ -127,7 +127,7 @@ func isPlainPointer(p string) bool {
 }
 
 // patch is a member that may be absent, null or a value.
-type patch struct {
+type patch struct { //nolint:recvcheck // decoding needs the pointer
 	set   bool
 	value *string // nil for null
 }

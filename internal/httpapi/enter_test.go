@@ -123,8 +123,10 @@ func TestRefusedLoginsLookAlike(t *testing.T) {
 	a.must(a.gate.Disable(t.Context(), userID(id)))
 	var bodies []string
 	for _, body := range []object{
-		{"identifier": "ada", "password": "wrong"}, {"identifier": "nobody", "password": "wrong"},
-		{"identifier": "off", "password": goodPass}, {"identifier": "off", "password": "wrong"},
+		{"identifier": "ada", "password": "wrong"},
+		{"identifier": "nobody", "password": "wrong"},
+		{"identifier": "off", "password": goodPass},
+		{"identifier": "off", "password": "wrong"},
 	} {
 		got := a.do("POST", "/v1/login", body, "X-Request-Id: same").want(t, 401, "bad-credentials")
 		bodies = append(bodies, string(got.body))
@@ -245,7 +247,7 @@ func TestOverload(t *testing.T) {
 	overloaded := make(chan bool)
 	for range 8 {
 		go func() {
-			res, err := http.Post(a.url+"/v1/login", "application/json", strings.NewReader(`{"identifier":"ada","password":"wrong"}`)) //nolint:noctx // a test
+			res, err := http.Post(a.url+"/v1/login", "application/json", strings.NewReader(`{"identifier":"ada","password":"wrong"}`))
 			if err != nil {
 				t.Error(err)
 				overloaded <- false

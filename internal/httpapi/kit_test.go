@@ -240,48 +240,48 @@ func encodeBody(t *testing.T, body any) []byte {
 type object = map[string]any
 
 // json returns the body as an object.
-func (r answer) json(t testing.TB) object {
-	t.Helper()
+func (r answer) json(tb testing.TB) object {
+	tb.Helper()
 	var o object
 	if err := json.Unmarshal(r.body, &o); err != nil {
-		t.Fatalf("%s %s: %d, not JSON: %q", r.Request.Method, r.Request.URL.Path, r.StatusCode, r.body)
+		tb.Fatalf("%s %s: %d, not JSON: %q", r.Request.Method, r.Request.URL.Path, r.StatusCode, r.body)
 	}
 	return o
 }
 
 // at returns the member at a path of names joined by dots.
-func (r answer) at(t testing.TB, path string) any {
-	t.Helper()
-	var v any = r.json(t)
+func (r answer) at(tb testing.TB, path string) any {
+	tb.Helper()
+	var v any = r.json(tb)
 	for name := range strings.SplitSeq(path, ".") {
 		o, ok := v.(object)
 		if !ok {
-			t.Fatalf("no %s in %s", path, r.body)
+			tb.Fatalf("no %s in %s", path, r.body)
 		}
 		v = o[name]
 	}
 	return v
 }
 
-func (r answer) text(t testing.TB, path string) string {
-	t.Helper()
-	s, ok := r.at(t, path).(string)
+func (r answer) text(tb testing.TB, path string) string {
+	tb.Helper()
+	s, ok := r.at(tb, path).(string)
 	if !ok {
-		t.Fatalf("%s is no string in %s", path, r.body)
+		tb.Fatalf("%s is no string in %s", path, r.body)
 	}
 	return s
 }
 
 // want fails the test unless the answer has this status and, if it is an error,
 // this problem code, and returns the answer.
-func (r answer) want(t testing.TB, status int, code string) answer {
-	t.Helper()
+func (r answer) want(tb testing.TB, status int, code string) answer {
+	tb.Helper()
 	got := ""
 	if r.StatusCode >= 400 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/problem+json") {
-		got = r.text(t, "code")
+		got = r.text(tb, "code")
 	}
 	if r.StatusCode != status || got != code {
-		t.Fatalf("%s %s = %d %q, want %d %q; body %s", r.Request.Method, r.Request.URL.Path, r.StatusCode, got, status, code, r.body)
+		tb.Fatalf("%s %s = %d %q, want %d %q; body %s", r.Request.Method, r.Request.URL.Path, r.StatusCode, got, status, code, r.body)
 	}
 	return r
 }
@@ -307,9 +307,9 @@ func (a *api) login(name, mode string) answer {
 	return a.do("POST", "/v1/login", object{"identifier": name, "password": goodPass, "mode": mode}, sameOrigin).want(a, 200, "")
 }
 
-func (r answer) bearer(t testing.TB) string {
-	t.Helper()
-	return "Authorization: Bearer " + r.text(t, "access_token")
+func (r answer) bearer(tb testing.TB) string {
+	tb.Helper()
+	return "Authorization: Bearer " + r.text(tb, "access_token")
 }
 
 func onBoth(t *testing.T, f func(t *testing.T, a *api)) {

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"math/big"
 	"strings"
 	"testing"
@@ -57,9 +58,7 @@ func with(jwk string, members map[string]any) string {
 	if err := json.Unmarshal([]byte(jwk), &m); err != nil {
 		panic(err)
 	}
-	for name, value := range members {
-		m[name] = value
-	}
+	maps.Copy(m, members)
 	return string(must(json.Marshal(m)))
 }
 

@@ -58,7 +58,7 @@ func masterKey(t *testing.T, digit string) keyset.MasterKey {
 	return m
 }
 
-func now() time.Time { return time.Now() } //nolint:forbidigo // a test's clock, most often that of a synctest bubble
+func now() time.Time { return time.Now() }
 
 func newSet(t *testing.T, store keyset.Store) *keyset.Set {
 	t.Helper()

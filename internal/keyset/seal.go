@@ -74,7 +74,7 @@ func (v vault) seal(key crypto.Signer, alg Algorithm) (Sealed, error) {
 	if err != nil {
 		return Sealed{}, fmt.Errorf("keyset: encode private key: %w", err)
 	}
-	return Sealed{KID: kid, Algorithm: alg, Private: v.aead.Seal(nil, nil, plain, bound(kid, alg))}, nil
+	return Sealed{KID: kid, Algorithm: alg, Private: v.aead.Seal(nil, nil, plain, bound(kid, alg))}, nil //nolint:gosec // the AEAD draws the nonce
 }
 
 // open returns what is in s, or [ErrWrongMasterKey].

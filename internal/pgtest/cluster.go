@@ -113,7 +113,7 @@ func (c *cluster) serve(ctx context.Context, bin string, who *syscall.Credential
 			return nil
 		}
 		select {
-		case <-c.done:
+		case <-c.done: //nolint:errcheck // the server's end; why it ended is in its log
 			return fmt.Errorf("the server exited: %s", c.log)
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("the server does not answer: %w", err), c.server.Process.Kill(), <-c.done)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -73,9 +74,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 
 func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
 	conf := d.conf.Copy()
-	for k, v := range params {
-		conf.RuntimeParams[k] = v
-	}
+	maps.Copy(conf.RuntimeParams, params)
 	pool := stdlib.OpenDB(*conf)
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)

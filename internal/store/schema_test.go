@@ -98,7 +98,7 @@ func TestNoStatementScans(t *testing.T) {
 	}
 	for _, sql := range r.statements {
 		var plan []string
-		rows, err := db.SQLDB()["writer"].QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+sql, make([]any, strings.Count(sql, "?"))...)
+		rows, err := db.SQLDB()["writer"].QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+sql, make([]any, strings.Count(sql, "?"))...) //nolint:sqlclosecheck // closed below, before the next statement
 		if err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}

@@ -72,7 +72,7 @@ func createSQLite(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("store: find the database file: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
 	switch {
 	case err == nil:
 		err = f.Close()

@@ -108,7 +108,7 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 		c.Leeway = defaultLeeway
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = time.Now //nolint:forbidigo // where none is injected
 	}
 	if c.Keys == nil {
 		remote, err := discover(ctx, c)

@@ -91,20 +91,12 @@ func object(text []byte) (map[string]json.RawMessage, error) {
 	}
 	members := make(map[string]json.RawMessage, 16)
 	for d.More() {
-		t, err := d.Token()
+		name, value, err := member(d)
 		if err != nil {
-			return nil, errors.New("not JSON")
+			return nil, err
 		}
-		name, _ := t.(string) // the decoder takes nothing else here
 		if _, twice := members[name]; twice {
 			return nil, fmt.Errorf("member %.32q is there twice", name)
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, errors.New("not JSON")
-		}
-		if err := uniqueInside(value); err != nil {
-			return nil, err
 		}
 		members[name] = value
 	}
@@ -115,6 +107,18 @@ func object(text []byte) (map[string]json.RawMessage, error) {
 		return nil, errors.New("something follows the object")
 	}
 	return members, nil
+}
+
+func member(d *json.Decoder) (name string, value json.RawMessage, err error) {
+	t, err := d.Token()
+	name, ok := t.(string)
+	if err != nil || !ok {
+		return "", nil, errors.New("not JSON")
+	}
+	if err := d.Decode(&value); err != nil {
+		return "", nil, errors.New("not JSON")
+	}
+	return name, value, uniqueInside(value)
 }
 
 // uniqueInside looks for repeated names in the objects within value.

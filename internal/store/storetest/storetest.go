@@ -29,8 +29,13 @@ func Run(t *testing.T, open func(t *testing.T) *store.DB) {
 		name  string
 		tests []test
 	}{
-		{"Users", userTests()}, {"Attempts", attemptTests()}, {"Sessions", sessionTests()},
-		{"Revocations", revocationTests()}, {"Audit", auditTests()}, {"Keys", keyTests()}, {"InTx", txTests()},
+		{"Users", userTests()},
+		{"Attempts", attemptTests()},
+		{"Sessions", sessionTests()},
+		{"Revocations", revocationTests()},
+		{"Audit", auditTests()},
+		{"Keys", keyTests()},
+		{"InTx", txTests()},
 	} {
 		for _, tt := range group.tests {
 			t.Run(group.name+"/"+tt.name, func(t *testing.T) { tt.run(kit{t, open(t)}) })
