@@ -25,8 +25,22 @@ type header struct{ Algorithm, KeyID string }
 // golang-jwt by itself takes an unknown crit, any typ and a line feed in the
 // signature.
 func gate(token string) (header, error) {
+	first, _, _, err := segments(token)
+	if err != nil {
+		return header{}, err
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil {
+		return header{}, errors.New("header is not base64url")
+	}
+	return parseHeader(text)
+}
+
+// segments takes a JWS in the compact serialisation (RFC 7515, section 7.1) apart.
+// It looks at every byte before anything is decoded or allocated.
+func segments(token string) (protected, payload, signature string, err error) {
 	if len(token) == 0 || len(token) > maxToken {
-		return header{}, fmt.Errorf("%d bytes is not the length of a token", len(token))
+		return "", "", "", fmt.Errorf("%d bytes is not the length of a token", len(token))
 	}
 	dots := 0
 	for i := range len(token) {
@@ -34,19 +48,15 @@ func gate(token string) (header, error) {
 		case c == '.':
 			dots++
 		case !isBase64URL(c):
-			return header{}, errors.New("a character that is not in base64url")
+			return "", "", "", errors.New("a character that is not in base64url")
 		}
 	}
-	first, rest, _ := strings.Cut(token, ".")
-	second, third, _ := strings.Cut(rest, ".")
-	if dots != 2 || first == "" || second == "" || third == "" {
-		return header{}, errors.New("not three segments")
+	protected, rest, _ := strings.Cut(token, ".")
+	payload, signature, _ = strings.Cut(rest, ".")
+	if dots != 2 || protected == "" || payload == "" || signature == "" {
+		return "", "", "", errors.New("not three segments")
 	}
-	text, err := base64.RawURLEncoding.Strict().DecodeString(first)
-	if err != nil {
-		return header{}, errors.New("header is not base64url")
-	}
-	return parseHeader(text)
+	return protected, payload, signature, nil
 }
 
 func isBase64URL(c byte) bool {
