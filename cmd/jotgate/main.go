@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,9 @@ func run(ctx context.Context, args []string, p process) int {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(p.err, "jotgate:", err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintln(p.err, "jotgate:", strings.TrimSpace(line))
+		}
 		return 1
 	}
 	return 0
