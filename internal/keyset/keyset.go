@@ -24,8 +24,8 @@ var (
 	ErrUnusableKey = errors.New("keyset: not a usable signing key")
 	// ErrExists is an import of a key that the database has.
 	ErrExists = errors.New("keyset: key is there already")
-	// ErrNoKey is a set in which no key signs yet.
-	ErrNoKey = errors.New("keyset: no active key")
+	// ErrNoKey is a set without keys.
+	ErrNoKey = errors.New("keyset: no key")
 )
 
 // Algorithm is a JWS algorithm (RFC 7518, section 3.1; RFC 8037, section 3.1).

@@ -130,15 +130,21 @@ func bySigning(a, b Sealed) int {
 }
 
 // Signer returns the key that signs now: of those whose time has come the latest.
-// It returns [ErrNoKey] if there is none.
+// Where none's has, the clock was set back behind the first one, which signs all
+// the same. It returns [ErrNoKey] for a set without keys.
 func (s *Set) Signer() (Signer, error) {
 	snap, now := s.keys.Load(), s.cfg.Now()
+	if len(snap.keys) == 0 {
+		return Signer{}, ErrNoKey
+	}
+	signs := snap.keys[0]
 	for _, k := range slices.Backward(snap.keys) {
 		if !k.ActivatesAt.After(now) {
-			return Signer{KID: k.KID, Algorithm: k.Algorithm, Key: k.signer}, nil
+			signs = k
+			break
 		}
 	}
-	return Signer{}, ErrNoKey
+	return Signer{KID: signs.KID, Algorithm: signs.Algorithm, Key: signs.signer}, nil
 }
 
 // Public returns the key named kid: pending, active or retiring, not gone.
