@@ -167,6 +167,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	case key.Algorithm != h.Algorithm:
 		return nil, fmt.Errorf("%w: alg %q does not fit the key, which is for %q", ErrInvalidToken, h.Algorithm, key.Algorithm)
 	}
+	if err := key.check(); err != nil {
+		return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidToken, h.KeyID, err)
+	}
 	c, err := v.parser.parse(token, key)
 	if err != nil {
 		return nil, err

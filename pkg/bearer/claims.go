@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,12 +34,23 @@ func (p parser) parse(token string, key Key) (*Claims, error) {
 		return key.Public, nil
 	})
 	switch {
-	case errors.Is(err, jwt.ErrTokenExpired) && w.ID != "": // claims that are null are read as none
+	case onlyExpired(err):
 		return nil, ErrExpired
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
 	return &w.Claims, nil
+}
+
+// onlyExpired reports whether nothing but its age is wrong with a token:
+// golang-jwt tells of all that it finds wrong with the claims at once.
+func onlyExpired(err error) bool {
+	others := []error{
+		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenUsedBeforeIssued,
+		jwt.ErrTokenNotValidYet, jwt.ErrTokenRequiredClaimMissing,
+	}
+	return errors.Is(err, jwt.ErrTokenExpired) &&
+		!slices.ContainsFunc(others, func(other error) bool { return errors.Is(err, other) })
 }
 
 // wire is the claims as golang-jwt wants to see them. It is strict when it is

@@ -6,10 +6,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -17,6 +20,25 @@ const (
 	maxRSABits = 4096
 	coordinate = 32 // bytes of a P-256 coordinate
 )
+
+// check refuses a key that does not fit its algorithm. golang-jwt looks at the
+// type alone, and takes ES256 on any curve and RS256 of any size.
+func (k Key) check() error {
+	fits := false
+	switch public := k.Public.(type) {
+	case *ecdsa.PublicKey:
+		fits = k.Algorithm == "ES256" && public.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		fits = k.Algorithm == "EdDSA" && len(public) == ed25519.PublicKeySize
+	case *rsa.PublicKey:
+		bits := public.N.BitLen()
+		fits = k.Algorithm == "RS256" && minRSABits <= bits && bits <= maxRSABits && public.E == 65537
+	}
+	if !fits {
+		return fmt.Errorf("not a key for %.32q", k.Algorithm)
+	}
+	return nil
+}
 
 // jwk is what this package reads of a JSON Web Key (RFC 7517, section 4).
 type jwk struct {
@@ -32,25 +54,35 @@ type jwk struct {
 	E         string   `json:"e"`
 
 	// Private or symmetric members: a set that has them is not to be trusted.
-	D string `json:"d"`
-	K string `json:"k"`
+	D   jsontext.Value `json:"d"`
+	P   jsontext.Value `json:"p"`
+	Q   jsontext.Value `json:"q"`
+	DP  jsontext.Value `json:"dp"`
+	DQ  jsontext.Value `json:"dq"`
+	QI  jsontext.Value `json:"qi"`
+	Oth jsontext.Value `json:"oth"`
+	K   jsontext.Value `json:"k"`
 }
 
-// parseKeys reads a JWK set. Keys of other algorithms and uses are passed over;
-// one that claims to be usable here and is not makes the whole set unusable, and
-// so does a kid that is there twice.
+// parseKeys reads a JWK set. Keys of other algorithms and uses are passed over. A
+// set is refused whole for one that claims to be usable here and is not, for a kid
+// that is there twice, and for a secret made public, in whatever key.
 func parseKeys(text []byte) (map[string]Key, error) {
-	if _, err := object(text); err != nil {
-		return nil, fmt.Errorf("JWK set: %w", err)
-	}
 	var set struct {
 		Keys []jwk `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &set); err != nil {
 		return nil, errors.New("JWK set: not a list of keys")
 	}
-	byKID := map[string]Key{}
+	byKID, seen := map[string]Key{}, map[string]bool{}
 	for _, k := range set.Keys {
+		if seen[k.KeyID] {
+			return nil, fmt.Errorf("JWK set: kid %.64q is there twice", k.KeyID)
+		}
+		seen[k.KeyID] = k.KeyID != ""
+		if k.secret() {
+			return nil, fmt.Errorf("JWK %.64q: it has private members", k.KeyID)
+		}
 		if !k.verifiesHere() {
 			continue
 		}
@@ -58,8 +90,8 @@ func parseKeys(text []byte) (map[string]Key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("JWK %.64q: %w", k.KeyID, err)
 		}
-		if _, twice := byKID[k.KeyID]; twice || k.KeyID == "" {
-			return nil, fmt.Errorf("JWK set: kid %.64q is missing or there twice", k.KeyID)
+		if k.KeyID == "" {
+			return nil, errors.New("JWK set: a kid is missing")
 		}
 		byKID[k.KeyID] = key
 	}
@@ -67,6 +99,11 @@ func parseKeys(text []byte) (map[string]Key, error) {
 		return nil, errors.New("JWK set: no key to verify with")
 	}
 	return byKID, nil
+}
+
+func (k jwk) secret() bool {
+	return slices.ContainsFunc([]jsontext.Value{k.D, k.P, k.Q, k.DP, k.DQ, k.QI, k.Oth, k.K},
+		func(v jsontext.Value) bool { return v != nil })
 }
 
 // verifiesHere reports whether the key says that it verifies an algorithm of ours.
@@ -84,9 +121,6 @@ func (k jwk) verifiesHere() bool {
 }
 
 func (k jwk) public() (Key, error) {
-	if k.D != "" || k.K != "" {
-		return Key{}, errors.New("it has private members")
-	}
 	switch {
 	case k.Algorithm == "ES256" && k.KeyType == "EC" && k.Curve == "P-256":
 		return k.p256()

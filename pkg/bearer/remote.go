@@ -39,6 +39,7 @@ type remote struct {
 	mu       sync.Mutex // held while fetching
 	fetching chan struct{}
 	tried    time.Time
+	failed   error // what became of the last fetch
 }
 
 // keys is what one fetch brought.
@@ -100,36 +101,51 @@ func (r *remote) key(ctx context.Context, kid string) (Key, error) {
 		return k, nil
 	}
 	if !known {
-		r.refresh(ctx)
-		if k, known = r.keys.Load().byKID[kid]; !known {
-			return Key{}, errors.New("not one of the issuer's")
+		err := r.wait(ctx)
+		if k, known = r.keys.Load().byKID[kid]; known {
+			return k, nil
 		}
-		return k, nil
+		if err != nil { // it may be the issuer's next one
+			return Key{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return Key{}, errors.New("not one of the issuer's")
 	}
 	// The key is good: the next token may have the newer set.
-	go r.refresh(context.WithoutCancel(ctx))
+	r.refresh(ctx)
 	return k, nil
 }
 
-// refresh fetches the keys, unless that was tried just now, and returns when
-// they are there or ctx ends. Callers that come together share one fetch.
-func (r *remote) refresh(ctx context.Context) {
+// refresh has the keys fetched, unless that is under way or was tried just now.
+// It returns a channel that is closed when no fetch is under way. Callers that
+// come together share one fetch, and one that leaves does not end it: it lives as
+// long as the client's time-out at most.
+func (r *remote) refresh(ctx context.Context) <-chan struct{} {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	done := r.fetching
-	if done == nil {
-		if since := r.now().Sub(r.tried); 0 <= since && since < coolDown {
-			r.mu.Unlock()
-			return
-		}
-		done = make(chan struct{})
-		r.fetching, r.tried = done, r.now()
-		go r.fetchFor(context.WithoutCancel(ctx), done)
+	if done != nil {
+		return done
 	}
-	r.mu.Unlock()
+	done = make(chan struct{})
+	if since := r.now().Sub(r.tried); 0 <= since && since < coolDown {
+		close(done)
+		return done
+	}
+	r.fetching, r.tried = done, r.now()
+	go r.fetchFor(context.WithoutCancel(ctx), done)
+	return done
+}
+
+// wait is refresh, and what became of the last fetch when it is over or ctx ends.
+func (r *remote) wait(ctx context.Context) error {
 	select {
-	case <-done:
+	case <-r.refresh(ctx):
 	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
 }
 
 func (r *remote) fetchFor(ctx context.Context, done chan struct{}) {
@@ -139,7 +155,7 @@ func (r *remote) fetchFor(ctx context.Context, done chan struct{}) {
 	if err != nil {
 		r.postpone()
 	}
-	r.fetching = nil
+	r.fetching, r.failed = nil, err
 	close(done)
 }
 
@@ -194,6 +210,7 @@ func maxAge(cacheControl string) time.Duration {
 			continue
 		}
 		if seconds, err := strconv.Atoi(text); err == nil {
+			seconds = min(seconds, int(maxMaxAge/time.Second)) // or the product overflows
 			return min(max(time.Duration(seconds)*time.Second, minMaxAge), maxMaxAge)
 		}
 	}

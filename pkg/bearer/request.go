@@ -61,7 +61,10 @@ func fromCookie(headers []string) (Credential, error) {
 	var found []string
 	for _, header := range headers {
 		for pair := range strings.SplitSeq(header, ";") {
-			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			// Space and tab only (RFC 6265, section 5.2): to a browser a no-break space is
+			// part of a name, so that a sibling site may set such a cookie, and no
+			// __Host- protects ours.
+			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
 			if name == CookieName {
 				found = append(found, value)
 			}
@@ -100,11 +103,15 @@ func CheckOrigin(r *http.Request, origins []string) error {
 		return nil
 	}
 	site := r.Header.Values("Sec-Fetch-Site")
-	if len(site) == 1 && site[0] == "same-origin" {
+	switch {
+	case len(site) > 1:
+		return ErrCrossOrigin
+	case len(site) == 1 && site[0] == "same-origin":
 		return nil
 	}
 	origin := r.Header.Values("Origin")
-	if len(origin) == 1 && origin[0] != "" && slices.Contains(origins, origin[0]) {
+	// "null" is what every sandboxed page sends; no list can mean it.
+	if len(origin) == 1 && origin[0] != "" && origin[0] != "null" && slices.Contains(origins, origin[0]) {
 		return nil
 	}
 	return ErrCrossOrigin
