@@ -56,16 +56,3 @@ func (s *server) clearDead(c *gin.Context, err error) {
 		clearCookies(c, bearer.CookieName)
 	}
 }
-
-// oneCookie returns the raw value of a cookie, "" if there is none. Two of one
-// name are [bearer.ErrMalformedRequest]: one of them is not ours.
-func oneCookie(r *http.Request, name string) (string, error) {
-	found := r.CookiesNamed(name)
-	switch len(found) {
-	case 0:
-		return "", nil
-	case 1:
-		return found[0].Value, nil
-	}
-	return "", bearer.ErrMalformedRequest
-}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -140,12 +141,16 @@ func (s *server) presentedRefresh(c *gin.Context) (gate.Refreshing, error) {
 	return gate.Refreshing{}, bearer.ErrNoCredentials
 }
 
-// visibleCookie is oneCookie for a request without an Authorization header. One
-// with such a header has no cookies, whatever it sends.
+// visibleCookie returns the raw value of a cookie, "" if there is none. A request
+// with an Authorization header has no cookies, whatever it sends.
 func visibleCookie(r *http.Request, name string) (string, error) {
 	switch len(r.Header.Values("Authorization")) {
 	case 0:
-		return oneCookie(r, name)
+		v, err := bearer.Cookie(r, name)
+		if errors.Is(err, bearer.ErrNoCredentials) {
+			return "", nil
+		}
+		return v, err
 	case 1:
 		return "", nil
 	}

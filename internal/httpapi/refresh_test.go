@@ -157,6 +157,8 @@ func TestRefreshRefuses(t *testing.T) {
 		{"cookie's token in a body", object{"refresh_token": cookieToken}, nil, 401, "invalid-refresh-token"},
 		{"body's token in a cookie", nil, []string{sameOrigin, "Cookie: " + name + token}, 401, "invalid-refresh-token"},
 		{"two cookies", nil, []string{sameOrigin, "Cookie: " + name + cookieToken + "; " + name + "x"}, 400, "invalid-request"},
+		{"two cookies, one malformed", nil, []string{sameOrigin, "Cookie: " + name + cookieToken + "; " + name + "a\\b"}, 400, "invalid-request"},
+		{"quoted cookie", nil, []string{sameOrigin, "Cookie: " + name + `"` + cookieToken + `"`}, 401, "invalid-refresh-token"},
 		{"authorization hides the cookie", nil, []string{sameOrigin, "Authorization: Bearer x", "Cookie: " + name + cookieToken}, 401, "no-credentials"},
 		{"wrong type", object{"refresh_token": 5}, nil, 400, "malformed-json"},
 		{"retry key with a line feed's code", object{"refresh_token": token}, []string{"Idempotency-Key: " + strings.Repeat("k", 129)}, 422, "invalid-fields"},

@@ -90,8 +90,9 @@ const (
 // Verifier verifies access tokens. Create one with [New]; it is safe for
 // concurrent use.
 type Verifier struct {
-	Config
-	parser parser
+	keys    func(ctx context.Context, kid string) (Key, error)
+	revoked func(*Claims) bool
+	parser  parser
 }
 
 // New returns a Verifier. Without Config.Keys it asks the issuer for its
@@ -117,7 +118,7 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 		}
 		c.Keys = remote.key
 	}
-	return &Verifier{Config: c, parser: newParser(c)}, nil
+	return &Verifier{keys: c.Keys, revoked: c.Revoked, parser: newParser(c)}, nil
 }
 
 // Claims is what a valid token says (RFC 9068, section 2.2).
@@ -158,7 +159,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
-	key, err := v.Keys(ctx, h.KeyID)
+	key, err := v.keys(ctx, h.KeyID)
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		return nil, err
@@ -174,7 +175,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.Revoked != nil && v.Revoked(c) {
+	if v.revoked != nil && v.revoked(c) {
 		return nil, ErrRevoked
 	}
 	return c, nil

@@ -94,7 +94,7 @@ func (g *Guard) Answer(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", a.challenge)
 	}
 	if a.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "5")
+		h.Set("Retry-After", "10")
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/problem+json")

@@ -41,7 +41,7 @@ func (c Credential) mode() string {
 func FromRequest(r *http.Request) (Credential, error) {
 	switch given := r.Header.Values("Authorization"); len(given) {
 	case 0:
-		return fromCookie(r.Header.Values("Cookie"))
+		return fromCookie(r)
 	case 1:
 		scheme, token, _ := strings.Cut(given[0], " ")
 		if !strings.EqualFold(scheme, "Bearer") {
@@ -55,28 +55,39 @@ func FromRequest(r *http.Request) (Credential, error) {
 	return Credential{}, ErrMalformedRequest
 }
 
-// fromCookie reads the headers itself: net/http drops a cookie that it finds
-// malformed, and what is dropped cannot be seen to be there twice.
-func fromCookie(headers []string) (Credential, error) {
+func fromCookie(r *http.Request) (Credential, error) {
+	token, err := Cookie(r, CookieName)
+	if err != nil {
+		return Credential{}, err
+	}
+	return Credential{Token: token, Cookie: true}, nil
+}
+
+// Cookie returns the raw value of the cookie called name, [ErrNoCredentials] if
+// there is none, and [ErrMalformedRequest] if there are two: one of them was
+// not set by this host. It reads the headers itself, because net/http drops a
+// cookie that it finds malformed, and what is dropped cannot be seen to be there
+// twice.
+func Cookie(r *http.Request, name string) (string, error) {
 	var found []string
-	for _, header := range headers {
+	for _, header := range r.Header.Values("Cookie") {
 		for pair := range strings.SplitSeq(header, ";") {
 			// Space and tab only (RFC 6265, section 5.2): to a browser a no-break space is
 			// part of a name, so that a sibling site may set such a cookie, and no
 			// __Host- protects ours.
-			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if name == CookieName {
+			given, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if given == name {
 				found = append(found, value)
 			}
 		}
 	}
-	switch {
-	case len(found) == 0:
-		return Credential{}, ErrNoCredentials
-	case len(found) > 1:
-		return Credential{}, ErrMalformedRequest
+	switch len(found) {
+	case 0:
+		return "", ErrNoCredentials
+	case 1:
+		return found[0], nil
 	}
-	return Credential{Token: found[0], Cookie: true}, nil
+	return "", ErrMalformedRequest
 }
 
 // isToken68 reports whether s is what may follow a scheme (RFC 9110, section 11.2).
