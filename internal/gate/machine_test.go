@@ -85,9 +85,7 @@ func (m *machine) any(rt *rapid.T) *model {
 func (m *machine) refresh(rt *rapid.T) {
 	s := m.any(rt)
 	gen := rapid.SampledFrom([]int{len(s.raw), len(s.raw), len(s.raw) - 1, len(s.raw) - 1, rapid.IntRange(1, len(s.raw)).Draw(rt, "generation")}).Draw(rt, "which")
-	if gen < 1 {
-		gen = 1
-	}
+	gen = max(gen, 1)
 	key := rapid.SampledFrom([]string{"", "k1", "k2"}).Draw(rt, "key")
 	now, current := m.w.now(), len(s.raw)
 	since := now.Sub(s.rotated)

@@ -20,9 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func cheap() password.Params { return password.Params{MemoryKiB: 64, Passes: 1, Lanes: 1} }
 
-func newHasher(tb testing.TB, p password.Params, parallel, queue int) *password.Hasher {
+func newHasher(tb testing.TB, p password.Params, queue int) *password.Hasher {
 	tb.Helper()
-	h := password.NewHasher(p, parallel, queue)
+	h := password.NewHasher(p, 1, queue)
 	tb.Cleanup(h.Close)
 	return h
 }
@@ -114,7 +114,7 @@ func TestBuildCommon(t *testing.T) {
 const golden = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 
 func TestVerify(t *testing.T) {
-	h := newHasher(t, cheap(), 1, 8)
+	h := newHasher(t, cheap(), 8)
 	hash, err := h.Hash(t.Context(), "right")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=64,t=1,p=1$") {
 		t.Fatalf("hash = %s, %v", hash, err)
@@ -139,14 +139,14 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", tt.name, got, err, tt.want)
 		}
 	}
-	stronger := newHasher(t, password.Params{MemoryKiB: 128, Passes: 1, Lanes: 1}, 1, 8)
+	stronger := newHasher(t, password.Params{MemoryKiB: 128, Passes: 1, Lanes: 1}, 8)
 	if got, err := stronger.Verify(t.Context(), "right", hash, nil); err != nil || !got.OK || !got.Outdated {
 		t.Errorf("under a stronger setting: %+v, %v; want OK and outdated", got, err)
 	}
 }
 
 func TestStoredHashesAreBounded(t *testing.T) {
-	h := newHasher(t, cheap(), 1, 8)
+	h := newHasher(t, cheap(), 8)
 	for _, stored := range []string{
 		"plain", "$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q", "$argon2id$v=16$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q",
 		"$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q", "$argon2id$v=19$m=262145,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q",
@@ -165,7 +165,7 @@ func FuzzStoredHash(f *testing.F) {
 	f.Add(golden)
 	f.Add("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q")
 	f.Add("$argon2id$v=19$m=262144,t=10,p=8$$")
-	h := newHasher(f, cheap(), 1, 8)
+	h := newHasher(f, cheap(), 8)
 	refused := errors.New("not hashed") // so that no stored string costs its hash here
 	f.Fuzz(func(t *testing.T, stored string) {
 		_, err := h.Verify(t.Context(), "x", stored, func(context.Context) error { return refused })
@@ -176,7 +176,7 @@ func FuzzStoredHash(f *testing.F) {
 }
 
 func TestAdmissionComesBeforeTheHash(t *testing.T) {
-	h := newHasher(t, password.Params{MemoryKiB: 256 << 10, Passes: 10, Lanes: 1}, 1, 8) // seconds, were it hashed
+	h := newHasher(t, password.Params{MemoryKiB: 256 << 10, Passes: 10, Lanes: 1}, 8) // seconds, were it hashed
 	refused := errors.New("refused")
 	begin := time.Now()
 	if _, err := h.Verify(t.Context(), "x", "", func(context.Context) error { return refused }); !errors.Is(err, refused) {
@@ -202,7 +202,7 @@ func hold(t *testing.T, h *password.Hasher) (release func()) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
-	h := newHasher(t, cheap(), 1, 2)
+	h := newHasher(t, cheap(), 2)
 	release := hold(t, h)
 	var wg sync.WaitGroup
 	for range 2 {
@@ -229,7 +229,7 @@ func TestQueueIsBounded(t *testing.T) {
 }
 
 func TestWhoLeavesMakesNoRoom(t *testing.T) {
-	h := newHasher(t, cheap(), 1, 8)
+	h := newHasher(t, cheap(), 8)
 	release := hold(t, h)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("the client has gone")
@@ -275,7 +275,7 @@ func TestClose(t *testing.T) {
 // TestNobodyCostsTheSame compares medians of many hashes in one run, with a wide
 // margin: the decoy is a real hash, not a shortcut.
 func TestNobodyCostsTheSame(t *testing.T) {
-	h := newHasher(t, password.Params{MemoryKiB: 4 << 10, Passes: 2, Lanes: 1}, 1, 8)
+	h := newHasher(t, password.Params{MemoryKiB: 4 << 10, Passes: 2, Lanes: 1}, 8)
 	hash, err := h.Hash(t.Context(), "right")
 	if err != nil {
 		t.Fatal(err)

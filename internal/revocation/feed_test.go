@@ -1,0 +1,162 @@
+package revocation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/revocation"
+)
+
+// table is the feed as another process writes it.
+type table struct {
+	mu      sync.Mutex
+	entries []revocation.Entry
+	err     error
+	reads   int
+}
+
+func (s *table) Append(_ context.Context, entries []revocation.Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range entries {
+		e.Seq = int64(len(s.entries) + 1)
+		s.entries = append(s.entries, e)
+	}
+	return s.err
+}
+
+func (s *table) After(_ context.Context, seq int64, limit int) ([]revocation.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	rest := s.entries[min(int(seq), len(s.entries)):]
+	return rest[:min(limit, len(rest))], s.err
+}
+
+func (s *table) Prune(context.Context, time.Time, int) (int, error) { return 0, nil }
+
+const life = 10*time.Minute + 30*time.Second
+
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func newFeed() (*revocation.Feed, *table, *clock) {
+	s, c := &table{}, &clock{at: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	return revocation.NewFeed(s, life, c.now), s, c
+}
+
+func TestSyncReadsAllPages(t *testing.T) {
+	f, s, c := newFeed()
+	var entries []revocation.Entry
+	for i := range 2500 {
+		entries = append(entries, f.Sessions(fmt.Sprint(i))...)
+	}
+	if err := s.Append(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"0", "999", "1000", "2499"} {
+		if !f.Revoked(id, "u", c.at) {
+			t.Errorf("session %s is not revoked", id)
+		}
+	}
+	if f.Revoked("2500", "u", c.at) || f.Size() != 2500 {
+		t.Errorf("size = %d", f.Size())
+	}
+	reads := s.reads
+	if err := f.Sync(t.Context()); err != nil || s.reads != reads+1 {
+		t.Errorf("a second Sync reads %d pages, %v", s.reads-reads, err)
+	}
+}
+
+func TestUsersAreRevokedByTime(t *testing.T) {
+	f, _, c := newFeed()
+	border := c.at.Add(time.Second)
+	f.Apply([]revocation.Entry{f.User("u", border)})
+	f.Apply([]revocation.Entry{f.User("u", border.Add(-time.Minute))}) // an older one takes nothing back
+	for issued, want := range map[time.Time]bool{border.Add(-time.Second): true, border: false, border.Add(time.Second): false} {
+		if f.Revoked("s", "u", issued) != want {
+			t.Errorf("issued at %s: revoked %t, want %t", issued, !want, want)
+		}
+	}
+	if f.Revoked("s", "v", border.Add(-time.Hour)) {
+		t.Error("another user is revoked")
+	}
+}
+
+func TestEntriesLiveAsLongAsTheTokens(t *testing.T) {
+	f, _, c := newFeed()
+	f.Apply(f.Sessions("s"))
+	f.Apply([]revocation.Entry{f.User("u", c.at.Add(time.Second))})
+	c.at = c.at.Add(life - time.Second)
+	if err := f.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !f.Revoked("s", "x", c.at) || f.Size() != 2 {
+		t.Error("an entry is forgotten while a token lives")
+	}
+	c.at = c.at.Add(2 * time.Minute)
+	if err := f.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f.Size() != 0 {
+		t.Errorf("%d entries outlive the tokens", f.Size())
+	}
+}
+
+func TestFailedSyncKeepsTheSetAndShowsItsAge(t *testing.T) {
+	f, s, c := newFeed()
+	if err := f.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.Apply(f.Sessions("s"))
+	s.err = errors.New("away")
+	c.at = c.at.Add(5 * time.Second)
+	if err := f.Sync(t.Context()); !errors.Is(err, s.err) {
+		t.Errorf("error = %v", err)
+	}
+	if !f.Revoked("s", "u", c.at) || f.Lag() != 5*time.Second {
+		t.Errorf("revoked = %t, lag = %s", f.Revoked("s", "u", c.at), f.Lag())
+	}
+	if err := f.Append(t.Context(), f.Sessions("x")); !errors.Is(err, s.err) {
+		t.Errorf("Append: %v", err)
+	}
+	if err := f.Append(t.Context(), nil); err != nil {
+		t.Errorf("Append of nothing asks the store: %v", err)
+	}
+}
+
+func TestReadersAndWritersTogether(t *testing.T) {
+	f, s, c := newFeed()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 200 {
+				id := fmt.Sprint(i, "-", j)
+				if err := f.Append(t.Context(), f.Sessions(id)); err != nil {
+					t.Error(err)
+				}
+				f.Apply(f.Sessions(id))
+				if !f.Revoked(id, "u", c.at) {
+					t.Errorf("%s is not revoked", id)
+				}
+				if j%50 == 0 {
+					if err := f.Sync(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if f.Size() != 1600 || len(s.entries) != 1600 {
+		t.Errorf("size = %d, table = %d", f.Size(), len(s.entries))
+	}
+}
