@@ -156,7 +156,8 @@ func TestAnotherProcessIsHeardOf(t *testing.T) {
 		t.Fatal(body)
 	}
 	_, body := post("/v1/login", `{"identifier":"ada","password":"correct horse battery staple"}`)
-	token := strings.Split(strings.Split(body, `"access_token":"`)[1], `"`)[0]
+	_, rest, _ := strings.Cut(body, `"access_token":"`)
+	token, _, _ := strings.Cut(rest, `"`)
 	if _, err := two.Verifier.Verify(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
