@@ -47,3 +47,12 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestDepthIsBounded(t *testing.T) {
+	for depth, ok := range map[int]bool{maxDepth: true, maxDepth + 1: false, 7000: false} {
+		body := `{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
+		if err := checkText([]byte(body)); (err == nil) != ok {
+			t.Errorf("depth %d: %v", depth, err)
+		}
+	}
+}

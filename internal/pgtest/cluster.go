@@ -30,6 +30,7 @@ const (
 type cluster struct {
 	dir    string
 	port   int
+	fsync  string // on or off
 	server *exec.Cmd
 	log    *bytes.Buffer
 	done   chan error // receives once, when the server has exited
@@ -39,7 +40,17 @@ func (c *cluster) url() string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", c.port)
 }
 
-func start() (_ *cluster, err error) {
+// Start starts a cluster that keeps what it commits, for programs that measure.
+// stop ends it and deletes its data.
+func Start() (url string, stop func() error, err error) {
+	c, err := start("on")
+	if err != nil {
+		return "", nil, err
+	}
+	return c.url(), c.stop, nil
+}
+
+func start(fsync string) (_ *cluster, err error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -48,7 +59,7 @@ func start() (_ *cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{}
+	c := &cluster{fsync: fsync}
 	if c.dir, err = os.MkdirTemp("", "jotgate-postgres-"); err != nil {
 		return nil, err
 	}
@@ -90,7 +101,7 @@ func (c *cluster) serve(ctx context.Context, bin string, who *syscall.Credential
 	c.log, c.done = &bytes.Buffer{}, make(chan error, 1)
 	c.server = exec.Command(filepath.Join(bin, "postgres"), "-D", c.data(), //nolint:noctx // lives as long as the tests
 		"-c", "listen_addresses=127.0.0.1", "-c", "port="+strconv.Itoa(c.port), "-c", "unix_socket_directories=",
-		"-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "log_min_messages=fatal")
+		"-c", "fsync="+c.fsync, "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "log_min_messages=fatal")
 	c.server.Dir, c.server.Stderr = c.dir, c.log
 	c.server.SysProcAttr = &syscall.SysProcAttr{Credential: who}
 	dieWithParent(c.server.SysProcAttr)

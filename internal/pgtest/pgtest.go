@@ -89,7 +89,7 @@ func server() (string, *cluster, error) {
 	if dsn := os.Getenv("JOTGATE_TEST_POSTGRES_DSN"); dsn != "" { //nolint:forbidigo // tests have no configuration
 		return dsn, nil, nil
 	}
-	c, err := start()
+	c, err := start("off")
 	if err != nil {
 		return "", nil, err
 	}

@@ -177,7 +177,13 @@ func TestNewRefusesIssuers(t *testing.T) {
 			s.answer = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat(" ", 65<<10)) }
 		},
 		"redirect": func(s *server) {
-			s.answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }
+			s.answer = func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.RawQuery == "" {
+					http.Redirect(w, r, r.URL.Path+"?elsewhere", http.StatusFound)
+					return
+				}
+				fmt.Fprint(w, k.jwks(t))
+			}
 		},
 		"an error": func(s *server) {
 			s.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
