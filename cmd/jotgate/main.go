@@ -67,8 +67,13 @@ type program struct {
 func newRoot(p process) *cobra.Command {
 	g := &program{process: p}
 	root := &cobra.Command{
-		Use:           "jotgate",
-		Short:         "Sign people and programs in and hand out tokens that any service can check",
+		Use:   "jotgate",
+		Short: "Sign people and programs in and hand out tokens that any service can check",
+		Long: `Sign people and programs in and hand out tokens that any service can check.
+
+Every setting is a key of the configuration file, a variable JOTGATE_… and, unless
+it is a secret, a flag; configs/jotgate.yaml has them all. "jotgate serve" alone
+needs none of them.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

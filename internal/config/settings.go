@@ -33,13 +33,15 @@ func Settings() []Setting {
 }
 
 // RegisterFlags adds a flag for every setting that is not a secret to fs, which
-// [Load] then takes in its [Source].
+// [Load] then takes in its [Source]. Help shows the few that a first start may
+// need; the others are in the example file.
 func RegisterFlags(fs *pflag.FlagSet) {
 	for _, f := range fields() {
 		if f.Flag == "" {
 			continue
 		}
 		fs.String(f.Flag, f.Default, f.Usage)
+		fs.Lookup(f.Flag).Hidden = !slices.Contains([]string{"http.addr", "ops.addr", "public-url", "data-dir", "registration"}, f.Flag)
 		if f.kind.Kind() == reflect.Bool {
 			fs.Lookup(f.Flag).NoOptDefVal = "true"
 		}

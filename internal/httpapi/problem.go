@@ -197,7 +197,11 @@ func fieldErrors(err error) (found []fieldError, weak int) {
 		}
 	}
 	if e, ok := errors.AsType[*password.WeakError](err); ok {
-		return append(found, fieldError{at, e.Rule, weaknesses[e.Rule]}), 1
+		detail := weaknesses[e.Rule]
+		if e.Rule == password.TooShort {
+			detail = fmt.Sprintf("A password has at least %d characters.", e.MinLength)
+		}
+		return append(found, fieldError{at, e.Rule, detail}), 1
 	}
 	if errors.Is(err, password.ErrTooLong) {
 		f := fieldError{at, password.TooLong, weaknesses[password.TooLong]}
@@ -211,7 +215,6 @@ func fieldErrors(err error) (found []fieldError, weak int) {
 
 //nolint:gochecknoglobals // a table that is never changed
 var weaknesses = map[string]string{
-	password.TooShort:         "The password is too short.",
 	password.TooLong:          "The password is longer than 256 characters.",
 	password.Common:           "The password is on the list of common passwords.",
 	password.ContainsIdentity: "The password is the username, the email or the name of this service.",

@@ -39,7 +39,11 @@ const (
 
 // WeakError reports which rule a new password broke. Rule is a stable word that
 // clients may translate.
-type WeakError struct{ Rule string }
+type WeakError struct {
+	Rule string
+	// MinLength is the fewest code points that are taken, for TooShort.
+	MinLength int
+}
 
 func (e *WeakError) Error() string { return "password: weak: " + e.Rule }
 
@@ -72,7 +76,7 @@ type Policy struct {
 // for nothing).
 func (p Policy) Check(normalized string, identities ...string) error {
 	if utf8.RuneCountInString(normalized) < p.MinLength {
-		return &WeakError{Rule: TooShort}
+		return &WeakError{Rule: TooShort, MinLength: p.MinLength}
 	}
 	folded := strings.ToLower(normalized)
 	for _, id := range append(identities, product) {
