@@ -197,7 +197,11 @@ func hold(t *testing.T, h *password.Hasher) (release func()) {
 			t.Error(err)
 		}
 	})
-	<-held
+	select {
+	case <-held:
+	case <-time.After(5 * time.Second):
+		t.Fatal("admit was not asked")
+	}
 	return func() { close(let); wg.Wait() }
 }
 
@@ -215,7 +219,9 @@ func TestQueueIsBounded(t *testing.T) {
 	for h.Waiting() < 2 {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := h.Hash(t.Context(), "one too many"); !errors.Is(err, password.ErrOverloaded) {
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := h.Hash(soon, "one too many"); !errors.Is(err, password.ErrOverloaded) {
 		t.Errorf("error = %v, want ErrOverloaded", err)
 	}
 	if h.Running() != 1 {
