@@ -11,6 +11,7 @@ import (
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/store/storetest"
 	"github.com/jotgate/jotgate/internal/token"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -269,7 +270,7 @@ func TestAheadOfTheDatabase(t *testing.T) {
 }
 
 func TestModeAndOwnerAreHeld(t *testing.T) {
-	w := newWorld(t, sqlite(t))
+	w := newWorld(t, storetest.OpenSQLite(t))
 	w.register(t, "ada")
 	bob := w.register(t, "bob")
 	login := w.login(t, "ada", passOne)
@@ -326,7 +327,7 @@ func TestTokensAroundAChangeOfRoles(t *testing.T) {
 }
 
 func TestClosedRegistration(t *testing.T) {
-	w := newWorld(t, sqlite(t))
+	w := newWorld(t, storetest.OpenSQLite(t))
 	w.Closed = true
 	if _, err := w.Register(t.Context(), gate.Registration{Username: "ada", Password: passOne}, visit()); !errors.Is(err, gate.ErrRegistrationClosed) {
 		t.Errorf("error = %v", err)

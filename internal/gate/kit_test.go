@@ -3,8 +3,6 @@ package gate_test
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +16,7 @@ import (
 	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/store/storetest"
 	"github.com/jotgate/jotgate/internal/telemetry"
 	"github.com/jotgate/jotgate/internal/token"
 	"github.com/jotgate/jotgate/internal/user"
@@ -96,28 +95,6 @@ type world struct {
 	feed   *revocation.Feed
 	events *events
 	reader *token.Refresher
-}
-
-func openDB(tb testing.TB, url string) *store.DB {
-	tb.Helper()
-	db, err := store.Open(tb.Context(), store.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
-	if err == nil {
-		err = db.Migrate(tb.Context())
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return db
-}
-
-func sqlite(tb testing.TB) *store.DB {
-	tb.Helper()
-	return openDB(tb, "sqlite:"+filepath.Join(tb.TempDir(), "jotgate.db"))
 }
 
 func newWorld(tb testing.TB, db *store.DB) *world {
@@ -203,6 +180,6 @@ func (w *world) valid(tb testing.TB, t gate.Tokens) bool {
 }
 
 func onBoth(t *testing.T, f func(t *testing.T, w *world)) {
-	t.Run("sqlite", func(t *testing.T) { t.Parallel(); f(t, newWorld(t, sqlite(t))) })
-	t.Run("postgres", func(t *testing.T) { t.Parallel(); f(t, newWorld(t, openDB(t, pgtest.DSN(t)))) })
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); f(t, newWorld(t, storetest.OpenSQLite(t))) })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); f(t, newWorld(t, storetest.Open(t, pgtest.DSN(t)))) })
 }

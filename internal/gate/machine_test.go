@@ -13,6 +13,7 @@ import (
 	"github.com/jotgate/jotgate/internal/pgtest"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/store/storetest"
 )
 
 // TestStateMachine lets rapid do what clients, users, thieves and clocks do, in
@@ -21,7 +22,7 @@ import (
 // current, when it became so, and the key that it came with.
 func TestStateMachine(t *testing.T) {
 	for name, open := range map[string]func() *store.DB{
-		"sqlite": func() *store.DB { return sqlite(t) }, "postgres": func() *store.DB { return openDB(t, pgtest.DSN(t)) },
+		"sqlite": func() *store.DB { return storetest.OpenSQLite(t) }, "postgres": func() *store.DB { return storetest.Open(t, pgtest.DSN(t)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, open())

@@ -25,6 +25,7 @@ import (
 	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/store/storetest"
 	"github.com/jotgate/jotgate/internal/telemetry"
 	"github.com/jotgate/jotgate/internal/token"
 	"github.com/jotgate/jotgate/internal/user"
@@ -95,26 +96,9 @@ func newAPI(t *testing.T, set ...func(o *options)) *api {
 		o.database = "sqlite:" + filepath.Join(t.TempDir(), "jotgate.db")
 	}
 	a := &api{T: t, clock: &clock{at: time.Now().UTC().Truncate(time.Second)}, log: &bytes.Buffer{}}
-	a.db = openDB(t, o.database)
+	a.db = storetest.Open(t, o.database)
 	a.build(o)
 	return a
-}
-
-func openDB(t *testing.T, url string) *store.DB {
-	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
-	if err == nil {
-		err = db.Migrate(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
 }
 
 func (a *api) build(o options) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jotgate/jotgate/internal/pgtest"
+	"github.com/jotgate/jotgate/internal/store/storetest"
 )
 
 func (a *api) refresh(token string, headers ...string) answer {
@@ -218,7 +219,7 @@ func TestAheadOfTheDatabase(t *testing.T) {
 	second := a.refresh(first).want(t, 200, "").text(t, "refresh_token")
 	third := a.refresh(second).want(t, 200, "").text(t, "refresh_token")
 	// A backup from before the second refresh is restored.
-	restored := openDB(t, url)
+	restored := storetest.Open(t, url)
 	if _, err := restored.SQLDB()["writer"].ExecContext(t.Context(), "UPDATE sessions SET generation = 2"); err != nil {
 		t.Fatal(err)
 	}

@@ -3,14 +3,12 @@ package session_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jotgate/jotgate/internal/session"
-	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/store/storetest"
 	"github.com/jotgate/jotgate/internal/user"
 )
 
@@ -27,20 +25,7 @@ type service struct {
 
 func newService(t *testing.T) *service {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{
-		URL: "sqlite:" + filepath.Join(t.TempDir(), "x.db"), Logger: slog.New(slog.DiscardHandler),
-	})
-	if err == nil {
-		err = db.Migrate(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := storetest.OpenSQLite(t)
 	for _, id := range []string{"u", "v"} {
 		if err := db.Users().Create(t.Context(), user.User{ID: user.ID(id), Username: user.Username(strings.Repeat(id, 3))}); err != nil {
 			t.Fatal(err)

@@ -1,8 +1,6 @@
 package store_test
 
 import (
-	"log/slog"
-	"path/filepath"
 	"testing"
 
 	"github.com/jotgate/jotgate/internal/pgtest"
@@ -22,30 +20,8 @@ func TestPostgres(t *testing.T) {
 	storetest.Run(t, openPostgres)
 }
 
-func openSQLite(t *testing.T) *store.DB {
-	t.Helper()
-	return open(t, "sqlite:"+filepath.Join(t.TempDir(), "jotgate.db"))
-}
+func openSQLite(t *testing.T) *store.DB { t.Helper(); return storetest.OpenSQLite(t) }
 
-func openPostgres(t *testing.T) *store.DB {
-	t.Helper()
-	return open(t, pgtest.DSN(t))
-}
+func openPostgres(t *testing.T) *store.DB { t.Helper(); return storetest.Open(t, pgtest.DSN(t)) }
 
-// open returns a migrated database.
-func open(tb testing.TB, url string) *store.DB {
-	tb.Helper()
-	db, err := store.Open(tb.Context(), store.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	if err := db.Migrate(tb.Context()); err != nil {
-		tb.Fatal(err)
-	}
-	return db
-}
+func open(tb testing.TB, url string) *store.DB { tb.Helper(); return storetest.Open(tb, url) }

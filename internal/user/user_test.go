@@ -3,7 +3,6 @@ package user_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/jotgate/jotgate/internal/password"
 	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/store/storetest"
 	"github.com/jotgate/jotgate/internal/user"
 )
 
@@ -94,18 +94,7 @@ func (s *service) now() time.Time { return time.Unix(1_800_000_000, 0).Add(time.
 
 func newService(t *testing.T, url string) *service {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
-	if err == nil {
-		err = db.Migrate(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := storetest.Open(t, url)
 	hasher := password.NewHasher(password.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}, 4, 1000)
 	t.Cleanup(hasher.Close)
 	s := &service{db: db}
