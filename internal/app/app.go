@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +60,28 @@ type App struct {
 	hasher   *password.Hasher
 	feed     *revocation.Feed
 	draining atomic.Bool
+	asked    pinged
+}
+
+// pinged is what the database last said. Anybody may ask whether the program is
+// ready, and each asking takes the one connection that writes.
+type pinged struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+// pingEach is how often the database is asked at most.
+const pingEach = time.Second
+
+func (p *pinged) database(ctx context.Context, ping func(context.Context) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if since := time.Since(p.at); since < 0 || since >= pingEach {
+		p.err = ping(ctx)
+		p.at = time.Now()
+	}
+	return p.err
 }
 
 // New opens the database, migrates it, opens the signing keys and builds the
@@ -281,9 +304,9 @@ var errDraining = errors.New("the program is about to stop")
 
 // ready names what the program depends on.
 func (a *App) ready(ctx context.Context) []httpapi.Dependency {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	d := []httpapi.Dependency{{Name: "database", Err: a.db.Ping(ctx)}, {Name: "server"}}
+	d := []httpapi.Dependency{{Name: "database", Err: a.asked.database(ctx, a.db.Ping)}, {Name: "server"}}
 	if a.draining.Load() {
 		d[1].Err = errDraining
 	}

@@ -77,19 +77,15 @@ func (s *server) logoutCookies(c *gin.Context, access, refresh string) error {
 		}
 		return err
 	}
-	if err := s.Gate.Logout(ctx, who.sessionID, who.userID, s.visit(c)); err != nil {
-		return err
-	}
-	c.Set(keyUserID, who.userID)
-	clearCookies(c, bearer.CookieName, refreshCookie)
-	return noContent(c)
+	return s.endSignIn(c, who, bearer.CookieName, refreshCookie)
 }
 
-func (s *server) endSignIn(c *gin.Context, who signIn) error {
+func (s *server) endSignIn(c *gin.Context, who signIn, cookies ...string) error {
 	c.Set(keyUserID, who.userID)
 	if err := s.Gate.Logout(c.Request.Context(), who.sessionID, who.userID, s.visit(c)); err != nil {
 		return err
 	}
+	clearCookies(c, cookies...)
 	return noContent(c)
 }
 
