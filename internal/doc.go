@@ -30,7 +30,9 @@
 //	telemetry    tool      logging and metrics set-up
 //
 //	password/commonlist    builds the list of common passwords again
+//	needs                  skips or fails a test whose machine lacks something
 //	pgtest                 gives tests a PostgreSQL database of their own
+//	apptest                runs the whole program within a test
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools

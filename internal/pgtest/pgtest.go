@@ -11,13 +11,13 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/jotgate/jotgate/internal/needs"
 )
 
 // shared is the cluster of this test binary.
@@ -52,8 +52,8 @@ func stop() error {
 }
 
 // DSN returns the URL of an empty database, which is dropped when tb is over. It
-// skips tb where there is no PostgreSQL, or fails it if JOTGATE_TEST_REQUIRE, a
-// list separated by commas, names postgres. JOTGATE_TEST_POSTGRES_DSN is the URL
+// skips tb where there is no PostgreSQL, or fails it if that is required
+// ([needs.Missing]). JOTGATE_TEST_POSTGRES_DSN is the URL
 // of a server to use instead of a cluster of its own.
 func DSN(tb testing.TB) string {
 	tb.Helper()
@@ -62,8 +62,8 @@ func DSN(tb testing.TB) string {
 	}
 	shared.once.Do(func() { shared.url, shared.cluster, shared.err = server() })
 	switch {
-	case errors.Is(shared.err, errNoPrograms) && !required():
-		tb.Skip("no PostgreSQL: neither initdb is in PATH or /usr/lib/postgresql/*/bin nor JOTGATE_TEST_POSTGRES_DSN is set")
+	case errors.Is(shared.err, errNoPrograms):
+		needs.Missing(tb, "postgres", "neither initdb is in PATH or /usr/lib/postgresql/*/bin nor JOTGATE_TEST_POSTGRES_DSN is set")
 	case shared.err != nil:
 		tb.Fatal("pgtest:", shared.err)
 	}
@@ -94,11 +94,6 @@ func server() (string, *cluster, error) {
 		return "", nil, err
 	}
 	return c.url(), c, nil
-}
-
-func required() bool {
-	list := os.Getenv("JOTGATE_TEST_REQUIRE") //nolint:forbidigo // tests have no configuration
-	return slices.Contains(strings.Split(list, ","), "postgres")
 }
 
 func execute(ctx context.Context, dsn, sql string) error {

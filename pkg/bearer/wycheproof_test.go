@@ -6,11 +6,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/jotgate/jotgate/internal/needs"
 )
 
 // wycheproof is a file of JWS vectors of C2SP/wycheproof.
@@ -37,10 +38,7 @@ func readWycheproof(t *testing.T, name string) wycheproof {
 	t.Helper()
 	dir := os.Getenv("JOTGATE_TEST_WYCHEPROOF")
 	if dir == "" {
-		if slices.Contains(strings.Split(os.Getenv("JOTGATE_TEST_REQUIRE"), ","), "wycheproof") {
-			t.Fatal("JOTGATE_TEST_REQUIRE names wycheproof and JOTGATE_TEST_WYCHEPROOF is not set")
-		}
-		t.Skip("no Wycheproof vectors: JOTGATE_TEST_WYCHEPROOF is not set")
+		needs.Missing(t, "wycheproof", "JOTGATE_TEST_WYCHEPROOF is not set")
 	}
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
