@@ -17,6 +17,7 @@
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly
 //	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
+//	flow                   what flows have in common: a request as they see it, and the ledger in which they commit
 //	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users
 //	user         noun      who may sign in, and the only path on which a password is checked
 //	session      noun      how long a sign-in lasts: rotation, reuse, devices

@@ -24,7 +24,7 @@ var (
 		"internal/keyset", "internal/password", "internal/ratelimit", "internal/telemetry", "internal/token",
 	}
 	nouns = []string{"internal/audit", "internal/revocation", "internal/session", "internal/user"}
-	flows = []string{"internal/gate"}
+	flows = []string{"internal/flow", "internal/gate"}
 	edges = []string{"internal/httpapi"}
 )
 
@@ -44,7 +44,8 @@ var rooms = map[string][]string{
 	"internal/revocation":          tools,
 	"internal/session":             tools,
 	"internal/user":                tools,
-	"internal/gate":                slices.Concat(nouns, tools),
+	"internal/flow":                slices.Concat(nouns, tools),
+	"internal/gate":                slices.Concat(nouns, tools, []string{"internal/flow"}),
 	"internal/httpapi":             slices.Concat(flows, nouns, tools, []string{"pkg/bearer", "pkg/bearer/ginbearer"}),
 	"internal/store":               slices.Concat(nouns, []string{"internal/keyset"}),
 	"internal/store/storetest":     slices.Concat(nouns, []string{"internal/keyset", "internal/store"}),

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/httpapi"
 	"github.com/jotgate/jotgate/internal/keyset"
@@ -220,8 +221,9 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 		Sessions: session.New(session.Config{
 			Store: a.db.Sessions(), Idle: c.Refresh.IdleTTL, Absolute: c.Refresh.AbsoluteTTL, Grace: c.Refresh.Grace, Now: time.Now,
 		}),
-		Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Issuer: issuer, Refresher: a.Refresher,
-		AccessTTL: c.Token.AccessTTL, Limits: limits, Metrics: metrics, Closed: c.Registration == "closed", Now: time.Now,
+		Ledger: &flow.Ledger{Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: time.Now},
+		Issuer: issuer, Refresher: a.Refresher,
+		AccessTTL: c.Token.AccessTTL, Limits: limits, Metrics: metrics, Closed: c.Registration == "closed",
 	})
 	return nil
 }

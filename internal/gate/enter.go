@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/password"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/telemetry"
@@ -20,14 +21,14 @@ type Registration struct {
 }
 
 // Register creates a user without roles. It returns [ErrRegistrationClosed], a
-// [*LimitedError], [user.ErrIdentityTaken], or the errors of [user.Service.Draft].
-func (g *Gate) Register(ctx context.Context, r Registration, v *Visit) (user.User, error) {
+// [*flow.LimitedError], [user.ErrIdentityTaken], or the errors of [user.Service.Draft].
+func (g *Gate) Register(ctx context.Context, r Registration, v *flow.Visit) (user.User, error) {
 	u, err := g.register(ctx, r, v)
 	g.Metrics.Registration(registrationOutcome(err))
 	return u, err
 }
 
-func (g *Gate) register(ctx context.Context, r Registration, v *Visit) (user.User, error) {
+func (g *Gate) register(ctx context.Context, r Registration, v *flow.Visit) (user.User, error) {
 	if g.Closed {
 		return user.User{}, ErrRegistrationClosed
 	}
@@ -46,11 +47,11 @@ func (g *Gate) create(ctx context.Context, d user.Draft, roles []user.Role, kind
 	if err != nil {
 		return user.User{}, err
 	}
-	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		if err := g.Users.Store.Create(ctx, u); err != nil {
-			return outcome{}, fmt.Errorf("gate: create user: %w", err)
+			return flow.Outcome{}, fmt.Errorf("gate: create user: %w", err)
 		}
-		return outcome{events: []audit.Event{{Kind: kind, UserID: string(u.ID), Origin: from}}}, nil
+		return flow.Outcome{Events: []audit.Event{{Kind: kind, UserID: string(u.ID), Origin: from}}}, nil
 	})
 	if err != nil {
 		return user.User{}, err
@@ -67,21 +68,21 @@ type Credentials struct {
 }
 
 // Login opens a session for the user whom the credentials open. It returns a
-// [*LimitedError], a [*user.TooManyAttemptsError], [password.ErrOverloaded], or
+// [*flow.LimitedError], a [*user.TooManyAttemptsError], [password.ErrOverloaded], or
 // [user.ErrBadCredentials], which does not tell what was wrong.
-func (g *Gate) Login(ctx context.Context, c Credentials, v *Visit) (Tokens, error) {
+func (g *Gate) Login(ctx context.Context, c Credentials, v *flow.Visit) (Tokens, error) {
 	t, err := g.login(ctx, c, v)
 	g.Metrics.Login(loginOutcome(err))
 	return t, err
 }
 
-func (g *Gate) login(ctx context.Context, c Credentials, v *Visit) (Tokens, error) {
+func (g *Gate) login(ctx context.Context, c Credentials, v *flow.Visit) (Tokens, error) {
 	if err := g.take(ctx, g.Limits.Login, v.AddressKey, v); err != nil {
 		return Tokens{}, err
 	}
 	a, err := g.Users.Authenticate(ctx, c.Identifier, c.Password)
 	if errors.Is(err, user.ErrBadCredentials) {
-		return Tokens{}, g.refuse(ctx, audit.Event{Kind: audit.LoginRefused, UserID: string(a.User.ID), Origin: v.Origin}, err)
+		return Tokens{}, g.Refuse(ctx, audit.Event{Kind: audit.LoginRefused, UserID: string(a.User.ID), Origin: v.Origin}, err)
 	}
 	if err != nil {
 		return Tokens{}, err
@@ -89,14 +90,14 @@ func (g *Gate) login(ctx context.Context, c Credentials, v *Visit) (Tokens, erro
 	now := g.Now().UTC()
 	var opened session.Session
 	var u user.User
-	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		if u, err = g.stillOpens(ctx, a); err != nil {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
 		opened, err = g.Sessions.Open(ctx, session.Opening{
 			UserID: string(u.ID), Mode: c.Mode, Device: c.Device, IP: v.IP, UserAgent: v.UserAgent,
 		})
-		return outcome{events: []audit.Event{{
+		return flow.Outcome{Events: []audit.Event{{
 			Kind: audit.LoggedIn, UserID: string(u.ID), SessionID: string(opened.ID), Origin: v.Origin,
 		}}}, err
 	})
@@ -127,25 +128,16 @@ func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated) (user.User,
 	return u, g.Users.Succeeded(ctx, a)
 }
 
-// refuse records e and returns err, or why e could not be recorded: what
-// cannot be put on record is not answered as if it had been.
-func (g *Gate) refuse(ctx context.Context, e audit.Event, err error) error {
-	if failed := g.record(ctx, e); failed != nil {
-		return failed
-	}
-	return err
-}
-
 // confirm checks the current password of a signed-in user. A user who has gone
 // in the meantime has no session either.
-func (g *Gate) confirm(ctx context.Context, who Caller, plain string, v *Visit) (user.Authenticated, error) {
+func (g *Gate) confirm(ctx context.Context, who Caller, plain string, v *flow.Visit) (user.Authenticated, error) {
 	if err := g.take(ctx, g.Limits.Password, string(who.User.ID), v); err != nil {
 		return user.Authenticated{}, err
 	}
 	a, err := g.Users.Confirm(ctx, who.User.ID, plain)
 	switch {
 	case errors.Is(err, user.ErrBadCredentials):
-		return a, g.refuse(ctx, audit.Event{
+		return a, g.Refuse(ctx, audit.Event{
 			Kind: audit.PasswordRefused, UserID: string(who.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}, ErrReauthentication)
 	case errors.Is(err, user.ErrNotFound):
@@ -174,7 +166,7 @@ func registrationOutcome(err error) telemetry.RegistrationOutcome {
 	if _, ok := errors.AsType[*draftError](err); ok {
 		return telemetry.RegistrationInvalid
 	}
-	if _, ok := errors.AsType[*LimitedError](err); ok {
+	if _, ok := errors.AsType[*flow.LimitedError](err); ok {
 		return telemetry.RegistrationRateLimited
 	}
 	return telemetry.RegistrationError
@@ -189,7 +181,7 @@ func loginOutcome(err error) telemetry.LoginOutcome {
 	case errors.Is(err, password.ErrOverloaded):
 		return telemetry.LoginOverloaded
 	}
-	if _, ok := errors.AsType[*LimitedError](err); ok {
+	if _, ok := errors.AsType[*flow.LimitedError](err); ok {
 		return telemetry.LoginRateLimited
 	}
 	if _, ok := errors.AsType[*user.TooManyAttemptsError](err); ok {

@@ -2,8 +2,8 @@
 // session into tokens, and it is the one place where a session ends. Each
 // exported method is one story that a user or an operator would tell.
 //
-// It speaks no HTTP. What ends access passes [Gate.commit], so that the end,
-// its audit event and the entry in the revocation feed are one transaction.
+// It speaks no HTTP. What ends access passes [flow.Ledger.Commit], so that the
+// end, its audit event and the entry in the revocation feed are one transaction.
 package gate
 
 import (
@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/ratelimit"
 	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/session"
@@ -31,13 +31,6 @@ var (
 	ErrReauthentication = errors.New("gate: current password is wrong")
 )
 
-// LimitedError is a request that came too soon after others.
-type LimitedError struct{ Quota ratelimit.Result }
-
-func (e *LimitedError) Error() string {
-	return fmt.Sprintf("gate: limited, next try in %s", e.Quota.RetryAfter)
-}
-
 // Limits bound how often a flow may be asked. Nil ones are off.
 type Limits struct {
 	Login        *ratelimit.Limiter // per address
@@ -46,23 +39,12 @@ type Limits struct {
 	Password     *ratelimit.Limiter // per user, where the current password is asked for
 }
 
-// Visit is one request as a flow sees it. The flow fills Quota in, if it counted
-// the request against a limit.
-type Visit struct {
-	audit.Origin
-	// AddressKey is what limits per address count by.
-	AddressKey string
-	Quota      *ratelimit.Result
-}
-
 // Config is what a [Gate] works with. All fields are needed.
 type Config struct {
-	Users       *user.Service
-	Sessions    *session.Service
-	Revocations *revocation.Feed
-	Audit       audit.Store
-	// InTx runs f in one transaction, which travels in f's context.
-	InTx      func(ctx context.Context, f func(ctx context.Context) error) error
+	*flow.Ledger
+
+	Users     *user.Service
+	Sessions  *session.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher
 	AccessTTL time.Duration
@@ -70,7 +52,6 @@ type Config struct {
 	Metrics   *telemetry.Metrics
 	// Closed refuses registrations.
 	Closed bool
-	Now    func() time.Time // time.Now everywhere but in tests
 }
 
 // Gate runs the flows. Create one with [New]; it is safe for concurrent use.
@@ -134,53 +115,11 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 }
 
 // take counts the visit against l under key.
-func (g *Gate) take(ctx context.Context, l *ratelimit.Limiter, key string, v *Visit) error {
-	if l == nil {
-		return nil
-	}
-	quota, err := l.Take(ctx, key)
-	if err != nil {
-		return fmt.Errorf("gate: count request: %w", err)
-	}
-	v.Quota = &quota
-	if !quota.Allowed {
-		g.Metrics.RateLimited(quota.Name)
-		return &LimitedError{Quota: quota}
-	}
-	return nil
+func (g *Gate) take(ctx context.Context, l *ratelimit.Limiter, key string, v *flow.Visit) error {
+	return v.Take(ctx, l, key, g.Metrics)
 }
 
-// commit runs act in a transaction that also holds the events and revocations
-// it returns, and then makes the revocations known in this process.
-func (g *Gate) commit(ctx context.Context, act func(ctx context.Context) (outcome, error)) error {
-	var done outcome
-	err := g.InTx(ctx, func(ctx context.Context) error {
-		var err error
-		if done, err = act(ctx); err != nil {
-			return err
-		}
-		for _, e := range done.events {
-			e.At = g.Now()
-			if err := g.Audit.Append(ctx, e); err != nil {
-				return fmt.Errorf("gate: record event: %w", err)
-			}
-		}
-		return g.Revocations.Append(ctx, done.revoked)
-	})
-	if err != nil {
-		return err
-	}
-	g.Revocations.Apply(done.revoked)
-	return nil
-}
-
-// outcome is what an act leaves behind besides its own rows.
-type outcome struct {
-	events  []audit.Event
-	revoked []revocation.Entry
-}
-
-// end ends the sessions that w selects, inside commit.
+// end ends the sessions that w selects, inside Commit.
 func (g *Gate) end(ctx context.Context, w session.Which, why session.Reason) ([]revocation.Entry, error) {
 	ended, err := g.Sessions.End(ctx, w, why)
 	if err != nil {
@@ -192,13 +131,6 @@ func (g *Gate) end(ctx context.Context, w session.Which, why session.Reason) ([]
 		ids[i] = string(id)
 	}
 	return g.Revocations.Sessions(ids...), nil
-}
-
-// record writes one event in a transaction of its own.
-func (g *Gate) record(ctx context.Context, e audit.Event) error {
-	return g.commit(ctx, func(context.Context) (outcome, error) {
-		return outcome{events: []audit.Event{e}}, nil
-	})
 }
 
 // outdate returns the change that makes the tokens of u up to now invalid, and

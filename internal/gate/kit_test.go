@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/password"
@@ -123,14 +124,14 @@ func newWorld(tb testing.TB, db *store.DB) *world {
 			Store: db.Users(), Attempts: db.Attempts(), Allowance: user.Allowance{Burst: 10, Recovery: 30 * time.Second},
 			Hasher: hasher, Policy: password.Policy{MinLength: 15}, Now: w.now,
 		}),
-		Sessions:    session.New(session.Config{Store: db.Sessions(), Idle: idle, Absolute: absolute, Grace: grace, Now: w.now}),
-		Revocations: w.feed, Audit: w.events, InTx: db.InTx, Issuer: minter, Refresher: w.reader, AccessTTL: accessTTL,
-		Metrics: telemetry.NewMetrics("test", "none"), Now: w.now,
+		Sessions: session.New(session.Config{Store: db.Sessions(), Idle: idle, Absolute: absolute, Grace: grace, Now: w.now}),
+		Ledger:   &flow.Ledger{Revocations: w.feed, Audit: w.events, InTx: db.InTx, Now: w.now},
+		Issuer:   minter, Refresher: w.reader, AccessTTL: accessTTL, Metrics: telemetry.NewMetrics("test", "none"),
 	})
 	return w
 }
 
-func visit() *gate.Visit { return &gate.Visit{AddressKey: "192.0.2.1"} }
+func visit() *flow.Visit { return &flow.Visit{AddressKey: "192.0.2.1"} }
 
 func (w *world) register(tb testing.TB, name string) user.User {
 	tb.Helper()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -53,23 +54,23 @@ func (g *Gate) SessionOf(ctx context.Context, raw string, mode session.Mode) (se
 }
 
 // Logout ends the session, which may have ended already.
-func (g *Gate) Logout(ctx context.Context, sessionID, userID string, v *Visit) error {
-	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+func (g *Gate) Logout(ctx context.Context, sessionID, userID string, v *flow.Visit) error {
+	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		revoked, err := g.end(ctx, session.Which{ID: session.ID(sessionID), UserID: userID}, session.ReasonLogout)
 		if err != nil || len(revoked) == 0 {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
-		return outcome{revoked: revoked, events: []audit.Event{{
+		return flow.Outcome{Revoked: revoked, Events: []audit.Event{{
 			Kind: audit.LoggedOut, UserID: userID, SessionID: sessionID, Origin: v.Origin,
 		}}}, nil
 	})
 }
 
 // EndSession ends one of the caller's sessions, or returns [session.ErrNotFound].
-func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *Visit) error {
-	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *flow.Visit) error {
+	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		o, err := g.endByUser(ctx, who, session.Which{ID: id, UserID: string(who.User.ID)}, session.ReasonRevoked, v)
-		if err == nil && len(o.revoked) == 0 {
+		if err == nil && len(o.Revoked) == 0 {
 			err = session.ErrNotFound
 		}
 		return o, err
@@ -78,19 +79,19 @@ func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *Vis
 
 // EndSessions ends all of the caller's sessions, but for the caller's own if
 // keepCurrent.
-func (g *Gate) EndSessions(ctx context.Context, who Caller, keepCurrent bool, v *Visit) error {
+func (g *Gate) EndSessions(ctx context.Context, who Caller, keepCurrent bool, v *flow.Visit) error {
 	w := session.Which{UserID: string(who.User.ID)}
 	if keepCurrent {
 		w.Except = who.Session.ID
 	}
-	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		return g.endByUser(ctx, who, w, session.ReasonRevoked, v)
 	})
 }
 
-func (g *Gate) endByUser(ctx context.Context, who Caller, w session.Which, why session.Reason, v *Visit) (outcome, error) {
+func (g *Gate) endByUser(ctx context.Context, who Caller, w session.Which, why session.Reason, v *flow.Visit) (flow.Outcome, error) {
 	revoked, err := g.end(ctx, w, why)
-	return outcome{revoked: revoked, events: []audit.Event{{
+	return flow.Outcome{Revoked: revoked, Events: []audit.Event{{
 		Kind: audit.SessionsEnded, UserID: string(who.User.ID), SessionID: string(who.Session.ID),
 		Detail: fmt.Sprintf("%d ended", len(revoked)), Origin: v.Origin,
 	}}}, err
@@ -105,7 +106,7 @@ type IdentityChange struct {
 // ChangeIdentity renames the caller, whose current password is plain. It returns
 // [ErrReauthentication], [user.ErrNoIdentity], [user.ErrIdentityTaken],
 // [user.ErrInvalidUsername] or [user.ErrInvalidEmail].
-func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChange, plain string, v *Visit) (user.User, error) {
+func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChange, plain string, v *flow.Visit) (user.User, error) {
 	c, err := parseIdentity(want)
 	if err != nil {
 		return user.User{}, err
@@ -115,17 +116,17 @@ func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChan
 		return user.User{}, err
 	}
 	var renamed user.User
-	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		if renamed, err = g.stillOpens(ctx, a); err != nil {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
 		if c, err = rename(&renamed, c); err != nil {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
 		if err := g.Users.Store.Update(ctx, renamed.ID, c); err != nil {
-			return outcome{}, fmt.Errorf("gate: rename user: %w", err)
+			return flow.Outcome{}, fmt.Errorf("gate: rename user: %w", err)
 		}
-		return outcome{events: []audit.Event{{
+		return flow.Outcome{Events: []audit.Event{{
 			Kind: audit.IdentityChanged, UserID: string(renamed.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}}}, nil
 	})
@@ -168,7 +169,7 @@ func rename(u *user.User, c user.Change) (user.Change, error) {
 
 // ChangePassword sets a new password and ends every other session of the
 // caller. It returns [ErrReauthentication] or the errors of a new password.
-func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next string, v *Visit) error {
+func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next string, v *flow.Visit) error {
 	if err := g.Users.CheckNew(who.User, next); err != nil {
 		return err
 	}
@@ -180,17 +181,17 @@ func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next str
 	if err != nil {
 		return err
 	}
-	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		u, err := g.stillOpens(ctx, a)
 		if err != nil {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
 		if err := g.Users.Store.Update(ctx, u.ID, user.Change{PasswordHash: &hash}); err != nil {
-			return outcome{}, fmt.Errorf("gate: set password: %w", err)
+			return flow.Outcome{}, fmt.Errorf("gate: set password: %w", err)
 		}
 		w := session.Which{UserID: string(u.ID), Except: who.Session.ID}
 		revoked, err := g.end(ctx, w, session.ReasonPassword)
-		return outcome{revoked: revoked, events: []audit.Event{{
+		return flow.Outcome{Revoked: revoked, Events: []audit.Event{{
 			Kind: audit.PasswordChanged, UserID: string(u.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}}}, err
 	})
@@ -199,25 +200,25 @@ func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next str
 
 // Close deletes the caller, whose current password is plain, with all that is
 // theirs. It returns [ErrReauthentication].
-func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *Visit) error {
+func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *flow.Visit) error {
 	a, err := g.confirm(ctx, who, plain, v)
 	if err != nil {
 		return err
 	}
-	err = g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		u, err := g.stillOpens(ctx, a)
 		if err != nil {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
 		revoked, err := g.end(ctx, session.Which{UserID: string(u.ID)}, session.ReasonClosed)
 		if err != nil {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
 		if err := g.Users.Store.Delete(ctx, u.ID); err != nil {
-			return outcome{}, fmt.Errorf("gate: delete user: %w", err)
+			return flow.Outcome{}, fmt.Errorf("gate: delete user: %w", err)
 		}
 		_, entry := g.outdate(u)
-		return outcome{revoked: append(revoked, entry), events: []audit.Event{{
+		return flow.Outcome{Revoked: append(revoked, entry), Events: []audit.Event{{
 			Kind: audit.UserDeleted, UserID: string(a.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}}}, nil
 	})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
@@ -77,19 +78,19 @@ func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) erro
 func (g *Gate) change(ctx context.Context, id user.ID, kind audit.Kind, detail string,
 	act func(ctx context.Context, u user.User, c *user.Change) ([]revocation.Entry, error),
 ) error {
-	return g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		u, err := g.Users.Store.ByID(ctx, id)
 		if err != nil {
-			return outcome{}, fmt.Errorf("gate: look up user: %w", err)
+			return flow.Outcome{}, fmt.Errorf("gate: look up user: %w", err)
 		}
 		var c user.Change
 		revoked, err := act(ctx, u, &c)
 		if err != nil {
-			return outcome{}, err
+			return flow.Outcome{}, err
 		}
 		if err := g.Users.Store.Update(ctx, id, c); err != nil {
-			return outcome{}, fmt.Errorf("gate: change user: %w", err)
+			return flow.Outcome{}, fmt.Errorf("gate: change user: %w", err)
 		}
-		return outcome{revoked: revoked, events: []audit.Event{{Kind: kind, UserID: string(id), Detail: detail}}}, nil
+		return flow.Outcome{Revoked: revoked, Events: []audit.Event{{Kind: kind, UserID: string(id), Detail: detail}}}, nil
 	})
 }

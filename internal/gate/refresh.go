@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/telemetry"
 	"github.com/jotgate/jotgate/internal/token"
@@ -20,15 +21,15 @@ type Refreshing struct {
 }
 
 // Refresh rotates the refresh token presented. It returns [ErrInvalidRefresh],
-// a [*LimitedError], or [session.ErrReused], after which the session is over and
+// a [*flow.LimitedError], or [session.ErrReused], after which the session is over and
 // that is committed.
-func (g *Gate) Refresh(ctx context.Context, r Refreshing, v *Visit) (Tokens, error) {
+func (g *Gate) Refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens, error) {
 	t, how, err := g.refresh(ctx, r, v)
 	g.Metrics.Refresh(how)
 	return t, err
 }
 
-func (g *Gate) refresh(ctx context.Context, r Refreshing, v *Visit) (Tokens, telemetry.RefreshOutcome, error) {
+func (g *Gate) refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens, telemetry.RefreshOutcome, error) {
 	now := g.Now().UTC()
 	read, err := g.Refresher.Read(r.Token)
 	if err != nil {
@@ -69,7 +70,7 @@ func (g *Gate) refreshRefused(ctx context.Context, read token.Refresh, rotated s
 		return telemetry.RefreshEnded, ErrInvalidRefresh
 	case errors.Is(err, session.ErrAhead):
 		e.Kind = audit.RefreshAhead
-		return telemetry.RefreshAhead, g.refuse(ctx, e, fmt.Errorf("%w: %w", ErrInvalidRefresh, err))
+		return telemetry.RefreshAhead, g.Refuse(ctx, e, fmt.Errorf("%w: %w", ErrInvalidRefresh, err))
 	case errors.Is(err, session.ErrReused):
 		e.Kind = audit.RefreshReused
 		e.Detail += fmt.Sprintf(" of %d", rotated.Session.Generation)
@@ -81,9 +82,9 @@ func (g *Gate) refreshRefused(ctx context.Context, read token.Refresh, rotated s
 // endReused ends the session of a spent token. Two parties hold it, and which
 // of them is the owner cannot be told.
 func (g *Gate) endReused(ctx context.Context, e audit.Event) error {
-	err := g.commit(ctx, func(ctx context.Context) (outcome, error) {
+	err := g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		revoked, err := g.end(ctx, session.Which{ID: session.ID(e.SessionID)}, session.ReasonReuse)
-		return outcome{events: []audit.Event{e}, revoked: revoked}, err
+		return flow.Outcome{Events: []audit.Event{e}, Revoked: revoked}, err
 	})
 	if err != nil {
 		return err

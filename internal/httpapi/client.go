@@ -10,7 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/jotgate/jotgate/internal/audit"
-	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/ratelimit"
 )
 
@@ -21,14 +21,14 @@ const (
 
 // visit returns the request as flows see it: one for each request, so that its
 // quota reaches the answer.
-func (s *server) visit(c *gin.Context) *gate.Visit {
+func (s *server) visit(c *gin.Context) *flow.Visit {
 	if v, ok := c.Get(keyVisit); ok {
-		if v, ok := v.(*gate.Visit); ok {
+		if v, ok := v.(*flow.Visit); ok {
 			return v
 		}
 	}
 	addr := s.clientAddress(c.Request)
-	v := &gate.Visit{
+	v := &flow.Visit{
 		Origin: audit.Origin{
 			IP: addressText(addr), UserAgent: truncate(c.Request.UserAgent(), maxUserAgent),
 			RequestID: c.GetString(keyRequestID),
@@ -43,7 +43,7 @@ func (s *server) visit(c *gin.Context) *gate.Visit {
 // counted against one.
 func showQuota(c *gin.Context) {
 	found, _ := c.Get(keyVisit)
-	v, ok := found.(*gate.Visit)
+	v, ok := found.(*flow.Visit)
 	if !ok || v.Quota == nil {
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/httpapi"
 	"github.com/jotgate/jotgate/internal/keyset"
@@ -129,8 +130,9 @@ func (a *api) build(o options) {
 		Sessions: session.New(session.Config{
 			Store: a.db.Sessions(), Idle: 30 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, Grace: 10 * time.Second, Now: a.now,
 		}),
-		Revocations: feed, Audit: a.db.Audit(), InTx: a.db.InTx, Issuer: minter, Refresher: token.NewRefresher(issuer, master),
-		AccessTTL: accessTTL, Limits: limits, Metrics: metrics, Closed: o.closed, Now: a.now,
+		Ledger: &flow.Ledger{Revocations: feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: a.now},
+		Issuer: minter, Refresher: token.NewRefresher(issuer, master),
+		AccessTTL: accessTTL, Limits: limits, Metrics: metrics, Closed: o.closed,
 	})
 	verifier, err := bearer.New(a.Context(), bearer.Config{
 		Issuer: issuer, Audience: issuer, Now: a.now,

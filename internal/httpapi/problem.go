@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/password"
 	"github.com/jotgate/jotgate/internal/ratelimit"
@@ -251,7 +252,7 @@ func newProblem(code, detail string, errs ...fieldError) problem {
 
 // retryAfter returns the seconds to wait after a request that was limited.
 func retryAfter(err error) (seconds int, limited bool) {
-	if e, ok := errors.AsType[*gate.LimitedError](err); ok {
+	if e, ok := errors.AsType[*flow.LimitedError](err); ok {
 		return ratelimit.Seconds(e.Quota.RetryAfter), true
 	}
 	if e, ok := errors.AsType[*user.TooManyAttemptsError](err); ok {

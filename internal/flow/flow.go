@@ -1,0 +1,108 @@
+// Package flow is what the flows have in common: one request as they see it, and
+// the [Ledger], the one way in which they change who may come in.
+//
+// It is no flow itself and tells no story. It is apart from them because flows
+// do not know each other, and there must not be two ways to end access.
+package flow
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/ratelimit"
+	"github.com/jotgate/jotgate/internal/revocation"
+	"github.com/jotgate/jotgate/internal/telemetry"
+)
+
+// Visit is one request as a flow sees it. The flow fills Quota in, if it counted
+// the request against a limit.
+type Visit struct {
+	audit.Origin
+	// AddressKey is what limits per address count by.
+	AddressKey string
+	Quota      *ratelimit.Result
+}
+
+// LimitedError is a request that came too soon after others.
+type LimitedError struct{ Quota ratelimit.Result }
+
+func (e *LimitedError) Error() string {
+	return fmt.Sprintf("flow: limited, next try in %s", e.Quota.RetryAfter)
+}
+
+// Take counts the visit against l under key, or returns a [*LimitedError]. A nil
+// l counts nothing.
+func (v *Visit) Take(ctx context.Context, l *ratelimit.Limiter, key string, m *telemetry.Metrics) error {
+	if l == nil {
+		return nil
+	}
+	quota, err := l.Take(ctx, key)
+	if err != nil {
+		return fmt.Errorf("flow: count request: %w", err)
+	}
+	v.Quota = &quota
+	if !quota.Allowed {
+		m.RateLimited(quota.Name)
+		return &LimitedError{Quota: quota}
+	}
+	return nil
+}
+
+// Ledger commits an act together with the events that tell of it and the
+// revocations that follow from it, so that none of them is ever there without
+// the others. All fields are needed; it is safe for concurrent use.
+type Ledger struct {
+	Revocations *revocation.Feed
+	Audit       audit.Store
+	// InTx runs f in one transaction, which travels in f's context.
+	InTx func(ctx context.Context, f func(ctx context.Context) error) error
+	Now  func() time.Time // time.Now everywhere but in tests
+}
+
+// Outcome is what an act leaves behind besides its own rows.
+type Outcome struct {
+	Events  []audit.Event
+	Revoked []revocation.Entry
+}
+
+// Commit runs act in a transaction that also holds what it leaves behind, and
+// then makes the revocations known in this process.
+func (l *Ledger) Commit(ctx context.Context, act func(ctx context.Context) (Outcome, error)) error {
+	var done Outcome
+	err := l.InTx(ctx, func(ctx context.Context) error {
+		var err error
+		if done, err = act(ctx); err != nil {
+			return err
+		}
+		for _, e := range done.Events {
+			e.At = l.Now()
+			if err := l.Audit.Append(ctx, e); err != nil {
+				return fmt.Errorf("flow: record event: %w", err)
+			}
+		}
+		return l.Revocations.Append(ctx, done.Revoked)
+	})
+	if err != nil {
+		return err
+	}
+	l.Revocations.Apply(done.Revoked)
+	return nil
+}
+
+// Record writes one event in a transaction of its own.
+func (l *Ledger) Record(ctx context.Context, e audit.Event) error {
+	return l.Commit(ctx, func(context.Context) (Outcome, error) {
+		return Outcome{Events: []audit.Event{e}}, nil
+	})
+}
+
+// Refuse records e and returns err, or why e could not be recorded: what
+// cannot be put on record is not answered as if it had been.
+func (l *Ledger) Refuse(ctx context.Context, e audit.Event, err error) error {
+	if failed := l.Record(ctx, e); failed != nil {
+		return failed
+	}
+	return err
+}
