@@ -145,6 +145,30 @@ func TestMigrateIsIdempotentAndSafeTogether(t *testing.T) {
 	}
 }
 
+// SQLite says that it is busy, without waiting, to those who come while the first
+// one turns the journal into a WAL or the last one removes it.
+func TestSQLiteOpensWhileOthersOpenAndClose(t *testing.T) {
+	for range 20 {
+		url := "sqlite:" + filepath.Join(t.TempDir(), "x.db")
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 5 {
+					db, err := store.Open(t.Context(), store.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if err := errors.Join(db.Ping(t.Context()), db.Close()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
 func TestMigrateRefusesANewerDatabase(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) *store.DB{"sqlite": openSQLite, "postgres": openPostgres} {
 		t.Run(name, func(t *testing.T) {

@@ -22,8 +22,11 @@ const (
 	// sqliteReaders is how many reads run at once. They are short and their pages
 	// are in memory, so more of them than cores only wait for each other.
 	sqliteReaders = 8
-	// lockRetry spaces out the attempts to become the process that migrates.
+	// lockRetry spaces out the attempts to open the database, or to become the
+	// process that migrates it, while another process has it to itself.
 	lockRetry = 20 * time.Millisecond
+	// openTimeout bounds those attempts to open it.
+	openTimeout = 5 * time.Second
 )
 
 // sqliteDialect is a database in a file of this machine. One connection writes:
@@ -104,11 +107,31 @@ func sqlitePool(ctx context.Context, path string, conns int, options map[string]
 	}
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
-	var tables int
-	if err := pool.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+	if err := touch(ctx, pool); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open SQLite database %s: %w", path, err), pool.Close())
 	}
 	return pool, nil
+}
+
+// touch makes the first connection of pool. The first process to come turns the
+// journal into a WAL and the last one to leave removes it, each with the file to
+// itself, and SQLite tells others at once that it is busy, whatever their
+// time-out. They come again.
+func touch(ctx context.Context, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	for {
+		var tables int
+		err := pool.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables)
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(lockRetry):
+		}
+	}
 }
 
 func (d *sqliteDialect) migrations() string { return "sqlite" }
