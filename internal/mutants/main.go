@@ -1,7 +1,8 @@
 // Command mutants takes security guards away, one at a time, and sees whether a
 // test fails. A guard whose absence no test notices is not guarded itself.
 //
-// Usage: mutants DIR, where the .txt files in DIR list mutants:
+// Usage: mutants DIR [TEXT], where the .txt files in DIR list mutants, of which
+// only those are tried whose guard's name holds TEXT:
 //
 //	# what is taken away
 //	file: internal/x/y.go
@@ -22,6 +23,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -43,9 +45,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	if len(args) != 1 {
-		return errors.New("usage: mutants DIR")
+	if len(args) < 1 || len(args) > 2 {
+		return errors.New("usage: mutants DIR [TEXT]")
 	}
+	only := strings.Join(args[1:], "")
 	list, err := read(args[0])
 	if err != nil {
 		return err
@@ -57,6 +60,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(module)) }()
 	var failed int
 	for _, m := range list {
+		if !strings.Contains(m.guard, only) {
+			continue
+		}
 		begin := time.Now()
 		verdict := m.try(ctx, module)
 		if ctx.Err() != nil {
@@ -166,7 +172,7 @@ func (m mutant) try(ctx context.Context, module string) (err error) {
 	if err == nil {
 		return fmt.Errorf("no test fails: %s", out)
 	}
-	if !strings.Contains(string(out), "--- FAIL") && !strings.Contains(string(out), "panic:") {
+	if !regexp.MustCompile(`(?m)^\s*--- FAIL|^panic:|^fatal error:`).Match(out) {
 		return fmt.Errorf("the test did not run: %s", out)
 	}
 	return nil
