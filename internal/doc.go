@@ -4,7 +4,7 @@
 //
 // Nouns do not know each other; flows know nouns; edges know flows (and the
 // types and errors of nouns and tools); only app knows all. What needs two nouns is a flow. Technology
-// lives only at the edges: Gin in httpapi and ginbearer, GORM in store.
+// lives only at the edges: Gin in httpapi, oauthapi and ginbearer, GORM in store.
 // imports_test.go holds the same map as a table and fails on a package or an
 // import that is not in it.
 //
@@ -17,13 +17,19 @@
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly
 //	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
+//	oauthapi     edge in   the OAuth 2 wire: forms, and errors as RFC 6749 has them
 //	flow                   what flows have in common: a request as they see it, and the ledger in which they commit
 //	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users
+//	oauth        flow      client credentials, introspection, revocation; registering clients
 //	user         noun      who may sign in, and the only path on which a password is checked
 //	session      noun      how long a sign-in lasts: rotation, reuse, devices
 //	revocation   noun      what verifiers must no longer accept, as an ordered feed
+//	apikey       noun      long-lived credentials of programs that act for a user
+//	client       noun      registered OAuth clients: programs that act for themselves
 //	audit        noun      security events, append-only
 //	store        edge out  GORM on SQLite and PostgreSQL, one file per noun; migrations; storetest
+//	opaque       tool      makes and checks the secrets that programs keep
+//	scope        tool      the syntax of scopes
 //	password     tool      argon2id with bounded work; password rules; the list of common passwords
 //	token        tool      mints access tokens, mints and reads refresh tokens
 //	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
@@ -38,10 +44,12 @@
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools
 //
-// Two things differ from the first sketch of the house. store imports keyset
+// Three things differ from the first sketch of the house. store imports keyset
 // besides the nouns, because it keeps the sealed keys and their record is
 // keyset's. A signing key's state is not stored: it follows from the times at
 // which the keys start to sign, so nothing has to move it along.
+// httpapi imports oauthapi, which mounts its routes into httpapi's engine, so that
+// both share one set of middleware and one place where all routes are listed.
 //
 // # The words
 //
@@ -54,6 +62,9 @@
 //	refresh token   a signed pointer (session, generation) without authority of its own
 //	access token    a short-lived signed JWT that any verifier can check by itself
 //	subject         the user id inside a token
+//	API key         an opaque credential of a program that acts for a user
+//	client          a program with an account of its own (OAuth), which acts for itself
+//	scope           the name of something that a program may do
 //	end             to make a session over, for whatever reason
 //	key set         the signing keys and their public halves
 //	revocation feed the ordered record of what ended before its tokens expired

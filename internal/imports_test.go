@@ -21,11 +21,14 @@ const module = "github.com/jotgate/jotgate/"
 // Groups of rooms, as doc.go tells of them.
 var (
 	tools = []string{
-		"internal/keyset", "internal/password", "internal/ratelimit", "internal/telemetry", "internal/token",
+		"internal/keyset", "internal/opaque", "internal/password", "internal/ratelimit", "internal/scope",
+		"internal/telemetry", "internal/token",
 	}
-	nouns = []string{"internal/audit", "internal/revocation", "internal/session", "internal/user"}
-	flows = []string{"internal/flow", "internal/gate"}
-	edges = []string{"internal/httpapi"}
+	nouns = []string{
+		"internal/apikey", "internal/audit", "internal/client", "internal/revocation", "internal/session", "internal/user",
+	}
+	flows = []string{"internal/flow", "internal/gate", "internal/oauth"}
+	edges = []string{"internal/httpapi", "internal/oauthapi"}
 )
 
 // rooms is the map: what each package may import from this module. A package
@@ -35,18 +38,24 @@ var rooms = map[string][]string{
 	"pkg/bearer/ginbearer":         {"pkg/bearer"},
 	"internal":                     nil,
 	"internal/keyset":              nil,
+	"internal/opaque":              nil,
 	"internal/password":            nil,
 	"internal/password/commonlist": {"internal/password"},
 	"internal/ratelimit":           nil,
+	"internal/scope":               nil,
 	"internal/telemetry":           nil,
 	"internal/token":               {"internal/keyset"},
+	"internal/apikey":              tools,
 	"internal/audit":               tools,
+	"internal/client":              tools,
 	"internal/revocation":          tools,
 	"internal/session":             tools,
 	"internal/user":                tools,
 	"internal/flow":                slices.Concat(nouns, tools),
 	"internal/gate":                slices.Concat(nouns, tools, []string{"internal/flow"}),
-	"internal/httpapi":             slices.Concat(flows, nouns, tools, []string{"pkg/bearer", "pkg/bearer/ginbearer"}),
+	"internal/oauth":               slices.Concat(nouns, tools, []string{"internal/flow"}),
+	"internal/oauthapi":            slices.Concat(flows, nouns, tools, []string{"pkg/bearer"}),
+	"internal/httpapi":             slices.Concat(flows, nouns, tools, []string{"internal/oauthapi", "pkg/bearer", "pkg/bearer/ginbearer"}),
 	"internal/store":               slices.Concat(nouns, []string{"internal/keyset"}),
 	"internal/store/storetest":     slices.Concat(nouns, []string{"internal/keyset", "internal/store"}),
 	"internal/needs":               nil,
@@ -61,7 +70,7 @@ var rooms = map[string][]string{
 
 // homes is where a library of somebody else may be imported, and nowhere else.
 var homes = map[string][]string{
-	"github.com/gin-gonic/gin":        {"internal/httpapi", "pkg/bearer/ginbearer", "internal/bench"},
+	"github.com/gin-gonic/gin":        {"internal/httpapi", "internal/oauthapi", "pkg/bearer/ginbearer", "internal/bench"},
 	"github.com/rs/cors":              {"internal/httpapi"},
 	"gorm.io/":                        {"internal/store"},
 	"modernc.org/":                    {"internal/store"},

@@ -66,3 +66,15 @@ func fromList[S ~string](s string) ([]S, error) {
 	err := json.Unmarshal([]byte(s), &words)
 	return words, err
 }
+
+// each makes of every row what it stands for.
+func each[R, T any](rows []R, of func(R) (T, error)) ([]T, error) {
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		var err error
+		if out[i], err = of(r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

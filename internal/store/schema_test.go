@@ -56,7 +56,7 @@ func TestRowsEqualColumns(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db := openTest(t, tt.url(t))
-			for _, row := range []any{userRow{}, attemptsRow{}, sessionRow{}, revocationRow{}, auditRow{}, keyRow{}} {
+			for _, row := range []any{userRow{}, attemptsRow{}, sessionRow{}, revocationRow{}, auditRow{}, keyRow{}, apiKeyRow{}, clientRow{}} {
 				s, err := schema.Parse(row, &sync.Map{}, db.writer.NamingStrategy)
 				if err != nil {
 					t.Fatal(err)

@@ -120,5 +120,11 @@ func (db *DB) Revocations() *Revocations { return &Revocations{db} }
 // Audit returns the store of security events.
 func (db *DB) Audit() *Audit { return &Audit{db} }
 
+// APIKeys returns the store of API keys.
+func (db *DB) APIKeys() *APIKeys { return &APIKeys{db} }
+
+// Clients returns the store of OAuth clients.
+func (db *DB) Clients() *Clients { return &Clients{db} }
+
 // Keys returns the store of sealed signing keys.
 func (db *DB) Keys() *Keys { return &Keys{db} }

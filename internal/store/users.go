@@ -111,13 +111,7 @@ func (s *Users) List(ctx context.Context, after user.ID, limit int) ([]user.User
 	if err != nil {
 		return nil, err
 	}
-	users := make([]user.User, len(rows))
-	for i, r := range rows {
-		if users[i], err = r.user(); err != nil {
-			return nil, err
-		}
-	}
-	return users, nil
+	return each(rows, userRow.user)
 }
 
 // Update implements [user.Store].

@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"Sessions", sessionTests()},
 		{"Revocations", revocationTests()},
 		{"Audit", auditTests()},
+		{"APIKeys", apiKeyTests()},
+		{"Clients", clientTests()},
 		{"Keys", keyTests()},
 		{"InTx", txTests()},
 	} {
