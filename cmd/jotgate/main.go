@@ -80,7 +80,7 @@ needs none of them.`,
 	root.PersistentFlags().StringVar(&g.file, "config", "", "configuration `file` (YAML)")
 	config.RegisterFlags(root.PersistentFlags())
 	root.AddCommand(
-		g.serveCommand(), g.migrateCommand(), g.userCommand(), g.keysCommand(), g.configCommand(),
+		g.serveCommand(), g.migrateCommand(), g.userCommand(), g.clientCommand(), g.keysCommand(), g.configCommand(),
 		g.tokenCommand(), g.healthCommand(), versionCommand(),
 	)
 	return root
@@ -92,17 +92,16 @@ func (g *program) load(cmd *cobra.Command) (config.Config, error) {
 
 // open builds the program for a command that runs beside a server, or without one.
 // It logs warnings only.
-func (g *program) open(cmd *cobra.Command) (*app.App, config.Config, error) {
+func (g *program) open(cmd *cobra.Command) (*app.App, error) {
 	c, err := g.load(cmd)
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	log, err := telemetry.NewLogger(g.err, "warn", "text")
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
-	a, err := app.New(cmd.Context(), c, build(), log)
-	return a, c, err
+	return app.New(cmd.Context(), c, build(), log)
 }
 
 func build() app.Build { return app.Build{Version: version, Commit: commit} }

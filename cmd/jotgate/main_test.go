@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -40,7 +42,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ready": ready, "http": callHTTP, "login": login, "mode": mode, "stopped": stopped, "capture": capture,
-			"terminate": terminate,
+			"terminate": terminate, "client": clientToken,
 		},
 	})
 }
@@ -140,6 +142,19 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 	for env, member := range map[string]string{"TOKEN": "access_token", "REFRESH": "refresh_token"} {
 		ts.Setenv(env, regexp.MustCompile(`"` + member + `":"([^"]+)"`).FindStringSubmatch(string(text))[1])
 	}
+}
+
+// clientToken is "client ID SECRET": it sets $TOKEN to a token of that client.
+func clientToken(ts *testscript.TestScript, _ bool, args []string) {
+	res, err := http.PostForm(ts.Getenv("URL")+"/oauth/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {args[0]}, "client_secret": {args[1]},
+	})
+	ts.Check(err)
+	var got struct {
+		Token string `json:"access_token"`
+	}
+	ts.Check(errors.Join(json.NewDecoder(res.Body).Decode(&got), res.Body.Close()))
+	ts.Setenv("TOKEN", got.Token)
 }
 
 // capture is "capture NAME REGEXP FILE": it sets $NAME to the first group.

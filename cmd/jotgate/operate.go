@@ -123,7 +123,7 @@ minutes before it signs, so that no verifier meets it unprepared.`,
 }
 
 func (g *program) listKeys(cmd *cobra.Command, _ []string) (err error) {
-	a, _, err := g.open(cmd)
+	a, err := g.open(cmd)
 	if err != nil {
 		return err
 	}
@@ -151,12 +151,12 @@ func (g *program) importKey(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	a, c, err := g.open(cmd)
+	a, err := g.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	info, err := a.Keys.Import(cmd.Context(), text, keyset.Algorithm(c.Token.Alg))
+	info, err := a.ImportKey(cmd.Context(), text)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (g *program) inspectToken(cmd *cobra.Command, args []string) (err error) {
 		}
 		text = string(read)
 	}
-	a, _, err := g.open(cmd)
+	a, err := g.open(cmd)
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (g *program) createUser() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, _, err := g.open(cmd)
+			a, err := g.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -132,7 +132,7 @@ func (g *program) changeUser(use, short string, args cobra.PositionalArgs,
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			a, _, err := g.open(cmd)
+			a, err := g.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -178,7 +178,7 @@ func (g *program) printUser(cmd *cobra.Command, u user.User) error {
 }
 
 func (g *program) listUsers(cmd *cobra.Command, _ []string) (err error) {
-	a, _, err := g.open(cmd)
+	a, err := g.open(cmd)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +18,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/apikey"
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/client"
 	"github.com/jotgate/jotgate/internal/config"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/httpapi"
 	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/oauth"
+	"github.com/jotgate/jotgate/internal/oauthapi"
 	"github.com/jotgate/jotgate/internal/password"
 	"github.com/jotgate/jotgate/internal/ratelimit"
 	"github.com/jotgate/jotgate/internal/revocation"
@@ -49,6 +55,7 @@ type Build struct{ Version, Commit string }
 // App is the program, built. Create one with [New] and call [App.Close] at the end.
 type App struct {
 	Gate      *gate.Gate
+	OAuth     *oauth.OAuth
 	Keys      *keyset.Set
 	Verifier  *bearer.Verifier
 	Refresher *token.Refresher
@@ -60,6 +67,7 @@ type App struct {
 	db       *store.DB
 	hasher   *password.Hasher
 	feed     *revocation.Feed
+	issuer   *token.Issuer
 	draining atomic.Bool
 	asked    pinged
 }
@@ -193,8 +201,8 @@ func openKeys(ctx context.Context, c config.Config, db *store.DB, master keyset.
 
 func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *telemetry.Metrics) error {
 	c := a.config
-	issuer, err := token.NewIssuer(c.PublicURL, c.Token.Audience, a.Keys.Signer)
-	if err != nil {
+	var err error
+	if a.issuer, err = token.NewIssuer(c.PublicURL, c.Token.Audience, a.Keys.Signer); err != nil {
 		return err
 	}
 	a.Refresher = token.NewRefresher(c.PublicURL, master)
@@ -222,7 +230,8 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 			Store: a.db.Sessions(), Idle: c.Refresh.IdleTTL, Absolute: c.Refresh.AbsoluteTTL, Grace: c.Refresh.Grace, Now: time.Now,
 		}),
 		Ledger: &flow.Ledger{Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: time.Now},
-		Issuer: issuer, Refresher: a.Refresher,
+		Keys:   apikey.New(a.db.APIKeys(), time.Now),
+		Issuer: a.issuer, Refresher: a.Refresher,
 		AccessTTL: c.Token.AccessTTL, Limits: limits, Metrics: metrics, Closed: c.Registration == "closed",
 	})
 	return nil
@@ -260,17 +269,36 @@ func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err er
 	if err != nil {
 		return err
 	}
+	if err := a.buildOAuth(ctx); err != nil {
+		return err
+	}
 	proxies, err := parseProxies(c.TrustedProxies)
 	if err != nil {
 		return err
 	}
 	api := httpapi.Config{
-		Gate: a.Gate, Keys: a.Keys, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
+		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
 		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, Ready: a.ready, Metrics: metrics, Log: a.log, Now: time.Now,
 	}
 	a.Operations = httpapi.Operations(api)
 	a.API, err = httpapi.New(api)
 	return err
+}
+
+func (a *App) buildOAuth(ctx context.Context) error {
+	c := a.config
+	reader, err := bearer.New(ctx, bearer.Config{
+		Issuer: c.PublicURL, AnyAudience: true, Leeway: leeway, Keys: a.publicKey, Revoked: a.revoked,
+	})
+	if err != nil {
+		return err
+	}
+	a.OAuth = oauth.New(oauth.Config{
+		Ledger: a.Gate.Ledger, Clients: client.New(a.db.Clients(), c.Token.Audience, time.Now),
+		Users: a.Gate.Users, Sessions: a.Gate.Sessions, Keys: a.Gate.Keys, Issuer: a.issuer, Refresher: a.Refresher,
+		AccessTTL: c.Token.AccessTTL, PublicURL: c.PublicURL, Audience: c.Token.Audience, Read: oauthapi.Reader(reader),
+	})
+	return nil
 }
 
 // publicKey is where the verifier finds keys: in memory.
@@ -283,7 +311,7 @@ func (a *App) publicKey(_ context.Context, kid string) (bearer.Key, error) {
 }
 
 func (a *App) revoked(c *bearer.Claims) bool {
-	return a.feed.Revoked(c.SessionID, c.Subject, c.IssuedAt)
+	return a.feed.Revoked(cmp.Or(c.SessionID, c.ID), c.Subject, c.IssuedAt)
 }
 
 func parseProxies(texts []string) ([]netip.Prefix, error) {
@@ -322,6 +350,16 @@ func (a *App) measure(m *telemetry.Metrics) {
 	m.RegisterPool(func() (running, waiting int) { return a.hasher.Running(), a.hasher.Waiting() })
 	m.GaugeFunc("jotgate_revocations", "Entries in the set of what is revoked.", func() float64 { return float64(a.feed.Size()) })
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
+}
+
+// ImportKey adds a signing key that was made elsewhere, and puts that on record.
+// Its errors are those of [keyset.Set.Import].
+func (a *App) ImportKey(ctx context.Context, private []byte) (info keyset.Info, err error) {
+	err = a.Gate.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		info, err = a.Keys.Import(ctx, private, keyset.Algorithm(a.config.Token.Alg))
+		return flow.Outcome{Events: []audit.Event{{Kind: audit.KeyImported, Detail: info.KID}}}, err
+	})
+	return info, err
 }
 
 // Close stops the hashing workers and closes the database.

@@ -15,8 +15,8 @@ const (
 	// long for the one writer of SQLite.
 	pruneLimit = 500
 	prunePause = 100 * time.Millisecond
-	// keepOver is how long sessions stay after they are over. Their tokens are dead
-	// at once; what a client that comes late is told does not depend on it.
+	// keepOver is how long sessions and API keys stay after they are over. They are
+	// dead at once; what a client that comes late is told does not depend on it.
 	keepOver = 24 * time.Hour
 )
 
@@ -63,6 +63,7 @@ func (a *App) prune(ctx context.Context) error {
 		{now.Add(-keepOver), a.db.Sessions().Prune},
 		{now, a.db.Revocations().Prune},
 		{now, a.db.Attempts().Prune},
+		{now.Add(-keepOver), a.db.APIKeys().Prune},
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
 	} {
 		for {

@@ -33,6 +33,13 @@ const (
 	RolesChanged    Kind = "user.roles_changed"
 	UserDeleted     Kind = "user.deleted"
 	KeyImported     Kind = "key.imported"
+	APIKeyCreated   Kind = "api_key.created" // Detail is the key's id
+	APIKeyDeleted   Kind = "api_key.deleted"
+	ClientCreated   Kind = "client.created" // Detail is the client's id
+	ClientRotated   Kind = "client.secret_rotated"
+	ClientDeleted   Kind = "client.deleted"
+	ClientToken     Kind = "client.token_issued"
+	ClientRevoked   Kind = "client.token_revoked"
 )
 
 // Origin is where a request comes from. The zero Origin is the operator's own

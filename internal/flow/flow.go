@@ -106,3 +106,16 @@ func (l *Ledger) Refuse(ctx context.Context, e audit.Event, err error) error {
 	}
 	return err
 }
+
+// Outdate returns the second from which on tokens of a subject are good again,
+// and the feed's entry that makes those up to now invalid. Tokens carry whole
+// seconds, so the border is the next one, and a token minted before it is dated
+// forward to it. A second border in one second must be later than the first,
+// which is before, or it would not touch those.
+func (l *Ledger) Outdate(subject string, before time.Time) (time.Time, revocation.Entry) {
+	border := l.Now().UTC().Truncate(time.Second).Add(time.Second)
+	if !border.After(before) {
+		border = before.Add(time.Second)
+	}
+	return border, l.Revocations.User(subject, border)
+}

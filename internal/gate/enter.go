@@ -147,6 +147,9 @@ func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated) (user.User,
 // confirm checks the current password of a signed-in user. A user who has gone
 // in the meantime has no session either.
 func (g *Gate) confirm(ctx context.Context, who Caller, plain string, v *flow.Visit) (user.Authenticated, error) {
+	if err := who.signedIn(); err != nil {
+		return user.Authenticated{}, err
+	}
 	if err := g.take(ctx, g.Limits.Password, string(who.User.ID), v); err != nil {
 		return user.Authenticated{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/ratelimit"
 	"github.com/jotgate/jotgate/internal/revocation"
@@ -29,6 +30,8 @@ var (
 	ErrRegistrationClosed = errors.New("gate: registration is closed")
 	// ErrReauthentication is a wrong current password of somebody signed in.
 	ErrReauthentication = errors.New("gate: current password is wrong")
+	// ErrSessionNeeded is a program that asks for what only a signed-in user may do.
+	ErrSessionNeeded = errors.New("gate: only a signed-in user may do this")
 )
 
 // Limits bound how often a flow may be asked. Nil ones are off.
@@ -45,6 +48,7 @@ type Config struct {
 
 	Users     *user.Service
 	Sessions  *session.Service
+	Keys      *apikey.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher
 	AccessTTL time.Duration
@@ -134,15 +138,9 @@ func (g *Gate) end(ctx context.Context, w session.Which, why session.Reason) ([]
 }
 
 // outdate returns the change that makes the tokens of u up to now invalid, and
-// the feed's entry for it. Tokens carry whole seconds, so the border is the next
-// one, and a token minted before it is dated forward to it. A second border in
-// one second must be later than the first, or it would not touch those.
+// the feed's entry for it.
 func (g *Gate) outdate(u user.User) (time.Time, revocation.Entry) {
-	border := g.Now().UTC().Truncate(time.Second).Add(time.Second)
-	if !border.After(u.TokensValidAfter) {
-		border = u.TokensValidAfter.Add(time.Second)
-	}
-	return border, g.Revocations.User(string(u.ID), border)
+	return g.Outdate(string(u.ID), u.TokensValidAfter)
 }
 
 // wholeSeconds rounds up: a token's times are whole seconds, and one that lives

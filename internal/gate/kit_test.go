@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
@@ -126,6 +127,7 @@ func newWorld(tb testing.TB, db *store.DB) *world {
 		}),
 		Sessions: session.New(session.Config{Store: db.Sessions(), Idle: idle, Absolute: absolute, Grace: grace, Now: w.now}),
 		Ledger:   &flow.Ledger{Revocations: w.feed, Audit: w.events, InTx: db.InTx, Now: w.now},
+		Keys:     apikey.New(db.APIKeys(), w.now),
 		Issuer:   minter, Refresher: w.reader, AccessTTL: accessTTL, Metrics: telemetry.NewMetrics("test", "none"),
 	})
 	return w

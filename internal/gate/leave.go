@@ -5,16 +5,28 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 )
 
-// Caller is who makes a request, as the database knows them at this moment.
+// Caller is who makes a request, as the database knows them at this moment: a
+// user in a session, a program that acts for a user with an API key, or one that
+// acts for itself, which is no user.
 type Caller struct {
 	User    user.User
 	Session session.Session
+	Key     *apikey.Key
+}
+
+// signedIn returns [ErrSessionNeeded] for a program.
+func (c Caller) signedIn() error {
+	if c.Session.ID == "" {
+		return ErrSessionNeeded
+	}
+	return nil
 }
 
 // Caller returns the user and the session behind a verified access token, or
@@ -66,8 +78,20 @@ func (g *Gate) Logout(ctx context.Context, sessionID, userID string, v *flow.Vis
 	})
 }
 
-// EndSession ends one of the caller's sessions, or returns [session.ErrNotFound].
+// ListSessions returns the caller's living sessions, or [ErrSessionNeeded].
+func (g *Gate) ListSessions(ctx context.Context, who Caller) ([]session.Session, error) {
+	if err := who.signedIn(); err != nil {
+		return nil, err
+	}
+	return g.Sessions.List(ctx, string(who.User.ID))
+}
+
+// EndSession ends one of the caller's sessions, or returns [ErrSessionNeeded] or
+// [session.ErrNotFound].
 func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *flow.Visit) error {
+	if err := who.signedIn(); err != nil {
+		return err
+	}
 	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		o, err := g.endByUser(ctx, who, session.Which{ID: id, UserID: string(who.User.ID)}, session.ReasonRevoked, v)
 		if err == nil && len(o.Revoked) == 0 {
@@ -78,8 +102,11 @@ func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *flo
 }
 
 // EndSessions ends all of the caller's sessions, but for the caller's own if
-// keepCurrent.
+// keepCurrent. It returns [ErrSessionNeeded].
 func (g *Gate) EndSessions(ctx context.Context, who Caller, keepCurrent bool, v *flow.Visit) error {
+	if err := who.signedIn(); err != nil {
+		return err
+	}
 	w := session.Which{UserID: string(who.User.ID)}
 	if keepCurrent {
 		w.Except = who.Session.ID
@@ -104,7 +131,7 @@ type IdentityChange struct {
 }
 
 // ChangeIdentity renames the caller, whose current password is plain. It returns
-// [ErrReauthentication], [user.ErrNoIdentity], [user.ErrIdentityTaken],
+// [ErrSessionNeeded], [ErrReauthentication], [user.ErrNoIdentity], [user.ErrIdentityTaken],
 // [user.ErrInvalidUsername] or [user.ErrInvalidEmail].
 func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChange, plain string, v *flow.Visit) (user.User, error) {
 	c, err := parseIdentity(want)
@@ -168,7 +195,8 @@ func rename(u *user.User, c user.Change) (user.Change, error) {
 }
 
 // ChangePassword sets a new password and ends every other session of the
-// caller. It returns [ErrReauthentication] or the errors of a new password.
+// caller. It returns [ErrSessionNeeded], [ErrReauthentication] or the errors of a
+// new password.
 func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next string, v *flow.Visit) error {
 	if err := g.Users.CheckNew(who.User, next); err != nil {
 		return err
@@ -199,7 +227,7 @@ func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next str
 }
 
 // Close deletes the caller, whose current password is plain, with all that is
-// theirs. It returns [ErrReauthentication].
+// theirs. It returns [ErrSessionNeeded] or [ErrReauthentication].
 func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *flow.Visit) error {
 	a, err := g.confirm(ctx, who, plain, v)
 	if err != nil {

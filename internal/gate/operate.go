@@ -22,7 +22,8 @@ func (g *Gate) CreateUser(ctx context.Context, r Registration, roles []user.Role
 	return g.create(ctx, draft, roles, audit.UserCreated, audit.Origin{})
 }
 
-// Disable keeps the user out and ends all that the user holds. It returns
+// Disable keeps the user out and ends all that the user holds, API keys
+// included. It returns
 // [user.ErrNotFound].
 func (g *Gate) Disable(ctx context.Context, id user.ID) error {
 	return g.change(ctx, id, audit.UserDisabled, "", func(ctx context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
@@ -30,6 +31,9 @@ func (g *Gate) Disable(ctx context.Context, id user.ID) error {
 		c.Disabled = &disabled
 		border, entry := g.outdate(u)
 		c.TokensValidAfter = &border
+		if _, err := g.Keys.Store.DeleteAll(ctx, string(id)); err != nil {
+			return nil, fmt.Errorf("gate: delete keys: %w", err)
+		}
 		revoked, err := g.end(ctx, session.Which{UserID: string(id)}, session.ReasonDisabled)
 		return append(revoked, entry), err
 	})

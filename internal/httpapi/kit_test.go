@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,10 +17,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/apikey"
+	"github.com/jotgate/jotgate/internal/client"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/httpapi"
 	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/oauth"
+	"github.com/jotgate/jotgate/internal/oauthapi"
 	"github.com/jotgate/jotgate/internal/password"
 	"github.com/jotgate/jotgate/internal/pgtest"
 	"github.com/jotgate/jotgate/internal/ratelimit"
@@ -64,12 +69,13 @@ func (c *clock) step(d time.Duration) {
 type api struct {
 	*testing.T
 	*clock
-	url  string
-	gate *gate.Gate
-	keys *keyset.Set
-	db   *store.DB
-	log  *bytes.Buffer
-	down error // what /readyz finds
+	url   string
+	gate  *gate.Gate
+	oauth *oauth.OAuth
+	keys  *keyset.Set
+	db    *store.DB
+	log   *bytes.Buffer
+	down  error // what /readyz finds
 }
 
 // options is what a test sets besides the defaults.
@@ -131,10 +137,11 @@ func (a *api) build(o options) {
 			Store: a.db.Sessions(), Idle: 30 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, Grace: 10 * time.Second, Now: a.now,
 		}),
 		Ledger: &flow.Ledger{Revocations: feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: a.now},
+		Keys:   apikey.New(a.db.APIKeys(), a.now),
 		Issuer: minter, Refresher: token.NewRefresher(issuer, master),
 		AccessTTL: accessTTL, Limits: limits, Metrics: metrics, Closed: o.closed,
 	})
-	verifier, err := bearer.New(a.Context(), bearer.Config{
+	config := bearer.Config{
 		Issuer: issuer, Audience: issuer, Now: a.now,
 		Keys: func(_ context.Context, kid string) (bearer.Key, error) {
 			k, ok := a.keys.Public(kid)
@@ -143,11 +150,20 @@ func (a *api) build(o options) {
 			}
 			return bearer.Key{Algorithm: string(k.Algorithm), Public: k.Key}, nil
 		},
-		Revoked: func(c *bearer.Claims) bool { return feed.Revoked(c.SessionID, c.Subject, c.IssuedAt) },
-	})
+		Revoked: func(c *bearer.Claims) bool { return feed.Revoked(cmp.Or(c.SessionID, c.ID), c.Subject, c.IssuedAt) },
+	}
+	verifier, err := bearer.New(a.Context(), config)
 	a.must(err)
+	config.AnyAudience = true
+	reader, err := bearer.New(a.Context(), config)
+	a.must(err)
+	a.oauth = oauth.New(oauth.Config{
+		Ledger: a.gate.Ledger, Clients: client.New(a.db.Clients(), issuer, a.now), Users: a.gate.Users, Sessions: a.gate.Sessions,
+		Keys: a.gate.Keys, Issuer: minter, Refresher: a.gate.Refresher, AccessTTL: accessTTL, PublicURL: issuer, Audience: issuer,
+		Read: oauthapi.Reader(reader),
+	})
 	h, err := httpapi.New(httpapi.Config{
-		Gate: a.gate, Keys: a.keys, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
+		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
 		TrustedProxies: o.proxies, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Now: a.now,
 		Ready: func(context.Context) []httpapi.Dependency {
 			return []httpapi.Dependency{{Name: "database", Err: a.down}}

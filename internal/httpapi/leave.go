@@ -3,9 +3,11 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/pkg/bearer"
@@ -55,6 +57,11 @@ func (s *server) logoutBearer(c *gin.Context, refresh *string) error {
 		if credential, err = bearer.FromRequest(c.Request); err == nil {
 			who, err = s.ofAccess(ctx, credential.Token, session.Bearer)
 		}
+		if strings.HasPrefix(credential.Token, apikey.Prefix) {
+			if _, err = s.Gate.KeyHolder(ctx, credential.Token); err == nil {
+				return gate.ErrSessionNeeded
+			}
+		}
 	}
 	if err != nil && refresh != nil {
 		who, err = s.ofRefresh(ctx, *refresh, session.Bearer)
@@ -101,6 +108,9 @@ func (s *server) ofAccess(ctx context.Context, raw string, mode session.Mode) (s
 	}
 	if claims.Mode != string(mode) {
 		return signIn{}, bearer.ErrWrongMode
+	}
+	if claims.SessionID == "" {
+		return signIn{}, gate.ErrSessionNeeded
 	}
 	return signIn{claims.SessionID, claims.Subject}, nil
 }

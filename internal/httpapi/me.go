@@ -11,12 +11,20 @@ import (
 )
 
 type meAnswer struct {
-	User    userView    `json:"user"`
-	Session sessionView `json:"session"`
+	User    userView     `json:"user"`
+	Session *sessionView `json:"session"` // null with an API key
 }
 
 func (s *server) me(c *gin.Context, who gate.Caller) error {
-	return encode(c, http.StatusOK, meAnswer{userOf(who.User), sessionOf(who.Session, who.Session.ID)})
+	if who.User.ID == "" {
+		return gate.ErrSessionNeeded
+	}
+	answer := meAnswer{User: userOf(who.User)}
+	if who.Key == nil {
+		view := sessionOf(who.Session, who.Session.ID)
+		answer.Session = &view
+	}
+	return encode(c, http.StatusOK, answer)
 }
 
 type identityRequest struct {
@@ -100,7 +108,7 @@ type sessionsAnswer struct {
 }
 
 func (s *server) listSessions(c *gin.Context, who gate.Caller) error {
-	living, err := s.Gate.Sessions.List(c.Request.Context(), string(who.User.ID))
+	living, err := s.Gate.ListSessions(c.Request.Context(), who)
 	if err != nil {
 		return err
 	}

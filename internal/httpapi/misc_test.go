@@ -320,8 +320,10 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"session.ErrConflict": true, "session.ErrWrongMode": true, "session.ErrAhead": true, "password.ErrMalformedHash": true,
 		"password.ErrForeignAlgorithm": true, "user.ErrInvalidExternal": true, "gate.ErrAlreadyImported": true,
 	}
-	source := source(t, "problem.go")
-	for _, pkg := range []string{"user", "session", "gate", "password", "revocation", "audit"} {
+	source := source(t, "problem.go") + source(t, "../oauthapi/error.go")
+	for _, pkg := range []string{
+		"user", "session", "apikey", "client", "gate", "oauth", "password", "scope", "revocation", "audit",
+	} {
 		files, err := filepath.Glob("../" + pkg + "/*.go")
 		if err != nil {
 			t.Fatal(err)

@@ -149,8 +149,10 @@ func TestDocumentIsValid(t *testing.T) {
 				t.Errorf("%s %s: operationId %q, summary %q", method, path, op.OperationID, op.Summary)
 			}
 			ids[op.OperationID] = true
-			if op.RequestBody != nil && op.RequestBody.Value.Content["application/json"].Example == nil && op.RequestBody.Value.Content["application/json"].Examples == nil {
-				t.Errorf("%s %s: no example of the body", method, path)
+			for kind, content := range bodies(op) {
+				if content.Example == nil && content.Examples == nil {
+					t.Errorf("%s %s: no example of the %s body", method, path, kind)
+				}
 			}
 		}
 	}
@@ -166,6 +168,13 @@ func TestDocumentIsValid(t *testing.T) {
 	if !slices.Equal(codes, httpapi.Codes()) {
 		t.Errorf("codes in the document and in the program:\n%v\n%v", codes, httpapi.Codes())
 	}
+}
+
+func bodies(op *openapi3.Operation) openapi3.Content {
+	if op.RequestBody == nil {
+		return nil
+	}
+	return op.RequestBody.Value.Content
 }
 
 func TestRoutesAndDocumentAgree(t *testing.T) {

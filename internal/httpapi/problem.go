@@ -11,10 +11,13 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 
+	"github.com/jotgate/jotgate/internal/apikey"
+	"github.com/jotgate/jotgate/internal/client"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/password"
 	"github.com/jotgate/jotgate/internal/ratelimit"
+	"github.com/jotgate/jotgate/internal/scope"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 	"github.com/jotgate/jotgate/pkg/bearer"
@@ -121,10 +124,16 @@ var codes = []struct {
 	{user.ErrNotFound, "not-found"},
 	{gate.ErrRegistrationClosed, "registration-closed"},
 	{gate.ErrReauthentication, "reauthentication-failed"},
+	{gate.ErrSessionNeeded, "insufficient-scope"},
+	{gate.ErrNotAdmin, "insufficient-scope"},
 	{gate.ErrInvalidRefresh, "invalid-refresh-token"},
 	{session.ErrReused, "token-reused"},
 	{session.ErrEnded, "invalid-token"},
 	{session.ErrNotFound, "not-found"},
+	{apikey.ErrInvalid, "invalid-token"},
+	{apikey.ErrNotFound, "not-found"},
+	{apikey.ErrTooMany, "conflict"},
+	{client.ErrNotFound, "not-found"},
 	{bearer.ErrNoCredentials, "no-credentials"},
 	{bearer.ErrMalformedRequest, "invalid-request"},
 	{bearer.ErrCrossOrigin, "csrf-rejected"},
@@ -147,6 +156,12 @@ var fields = []struct {
 	{user.ErrInvalidEmail, fieldError{"/email", "invalid", "An email is one plain ASCII address of at most 254 bytes."}},
 	{user.ErrInvalidRole, fieldError{"/roles", "invalid", "A role is 1 to 64 of a-z, 0-9, colon, dot, underscore and hyphen; at most 16 of them."}},
 	{session.ErrInvalidMode, fieldError{"/mode", "invalid", "The mode is bearer or cookie."}},
+	{apikey.ErrInvalidName, fieldError{"/name", "invalid", "A name is 1 to 128 printable characters."}},
+	{apikey.ErrInvalidLife, fieldError{"/expires_in", "invalid", "A key lives 1 second to 10 years."}},
+	{client.ErrInvalidName, fieldError{"/name", "invalid", "A name is 1 to 128 printable characters."}},
+	{client.ErrInvalidAudience, fieldError{"/audiences", "invalid", "An audience is an absolute URI without a fragment; at most 16 of them."}},
+	{client.ErrInvalidOverlap, fieldError{"/overlap", "invalid", "The old secret goes on for 0 seconds to 30 days."}},
+	{scope.ErrInvalid, fieldError{"/scopes", "invalid", "A scope is 1 to 64 of a-z, 0-9, colon, dot, underscore and hyphen; at most 64 of them."}},
 	{password.ErrCharacters, fieldError{"", "invalid-characters", "A password has no control characters."}},
 }
 
@@ -273,8 +288,7 @@ func (s *server) fail(c *gin.Context, err error) {
 	p := problemOf(err)
 	p.RequestID = c.GetString(keyRequestID)
 	if p.Status >= http.StatusInternalServerError {
-		s.Log.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("route", c.FullPath()),
-			slog.String("request_id", p.RequestID), slog.String("code", p.Code), slog.String("err", err.Error()))
+		s.failed(c, err)
 	}
 	challenge(c, p, err)
 	showQuota(c)
@@ -283,6 +297,12 @@ func (s *server) fail(c *gin.Context, err error) {
 		panic(err) // a problem is strings and numbers
 	}
 	c.Data(p.Status, "application/problem+json", body)
+}
+
+// failed logs a request that failed through no fault of the client's.
+func (s *server) failed(c *gin.Context, err error) {
+	s.Log.LogAttrs(c.Request.Context(), slog.LevelError, "request failed", slog.String("route", c.FullPath()),
+		slog.String("request_id", c.GetString(keyRequestID)), slog.String("err", err.Error()))
 }
 
 // challenge sets the headers that say what to do about p: RFC 6750, section 3

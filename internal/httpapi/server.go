@@ -19,14 +19,16 @@ import (
 
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/oauth"
+	"github.com/jotgate/jotgate/internal/oauthapi"
 	"github.com/jotgate/jotgate/internal/telemetry"
 	"github.com/jotgate/jotgate/pkg/bearer"
-	"github.com/jotgate/jotgate/pkg/bearer/ginbearer"
 )
 
 // Config is what the API works with. All fields are needed, but for the lists.
 type Config struct {
 	Gate     *gate.Gate
+	OAuth    *oauth.OAuth
 	Keys     *keyset.Set
 	Verifier *bearer.Verifier
 	// PublicURL is the origin under which clients reach the API, and the issuer.
@@ -106,10 +108,11 @@ func (s *server) routes(r *gin.Engine) {
 	v1.POST("/logout", s.endpoint(s.logout))
 
 	// With an access token, in the header or in the cookie.
-	signedIn := v1.Group("", ginbearer.Require(s.guard, s.refuse))
+	// Or with an API key.
+	signedIn := v1.Group("", s.authenticate())
 	get(signedIn, "/forward-auth", s.forwardAuth)
 
-	// The same, and the session must live in the database at this moment.
+	// The same, and what it stands for must live in the database at this moment.
 	get(signedIn, "/me", s.caller(s.me))
 	signedIn.PATCH("/me", s.endpoint(s.caller(s.changeIdentity)))
 	signedIn.DELETE("/me", s.endpoint(s.caller(s.closeUser)))
@@ -117,6 +120,17 @@ func (s *server) routes(r *gin.Engine) {
 	get(signedIn, "/sessions", s.caller(s.listSessions))
 	signedIn.DELETE("/sessions", s.endpoint(s.caller(s.endSessions)))
 	signedIn.DELETE("/sessions/:id", s.endpoint(s.caller(s.endSession)))
+	get(signedIn, "/api-keys", s.caller(s.listKeys))
+	signedIn.POST("/api-keys", s.endpoint(s.caller(s.createKey)))
+	signedIn.DELETE("/api-keys/:id", s.endpoint(s.caller(s.deleteKey)))
+
+	// With the scope admin.
+	get(signedIn, "/admin/clients", admin(s, nothing, s.listClients))
+	signedIn.POST("/admin/clients", s.endpoint(admin(s, readClient, s.createClient)))
+	signedIn.POST("/admin/clients/:id/secret", s.endpoint(admin(s, readOverlap, s.rotateSecret)))
+	signedIn.DELETE("/admin/clients/:id", s.endpoint(admin(s, nothing, s.deleteClient)))
+
+	oauthapi.Mount(r, oauthapi.Config{OAuth: s.OAuth, Visit: s.visit, Failed: s.failed})
 }
 
 // endpoint adapts a handler that returns its error, so that no handler can
@@ -133,23 +147,4 @@ func (s *server) endpoint(h func(*gin.Context) error) gin.HandlerFunc {
 func (s *server) refuse(c *gin.Context, err error) {
 	s.clearDead(c, err)
 	s.fail(c, err)
-}
-
-// caller hands h the user and the session behind the access token, as the
-// database knows them.
-func (s *server) caller(h func(*gin.Context, gate.Caller) error) func(*gin.Context) error {
-	return func(c *gin.Context) error {
-		claims, ok := ginbearer.Claims(c)
-		if !ok {
-			return bearer.ErrNoCredentials
-		}
-		who, err := s.Gate.Caller(c.Request.Context(), claims.SessionID, claims.Subject)
-		if err == nil {
-			err = h(c, who)
-		}
-		if err != nil {
-			s.clearDead(c, err)
-		}
-		return err
-	}
 }

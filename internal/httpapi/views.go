@@ -50,6 +50,22 @@ func sessionOf(s session.Session, current session.ID) sessionView {
 	}
 }
 
+// orEmpty makes no list [] in JSON, not null.
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
 func orNull(s string) *string {
 	if s == "" {
 		return nil

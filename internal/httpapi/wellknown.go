@@ -20,21 +20,30 @@ func (s *server) jwks(c *gin.Context) error {
 	return nil
 }
 
-// metadata is what RFC 8414 wants to know, as far as it is there: no grant can be
-// asked for at an endpoint yet.
+// metadata is what RFC 8414, section 2 wants to know, as far as it is there.
 type metadata struct {
-	Issuer                 string   `json:"issuer"`
-	JWKSURI                string   `json:"jwks_uri"`
-	ResponseTypesSupported []string `json:"response_types_supported"`
-	GrantTypesSupported    []string `json:"grant_types_supported"`
-	ServiceDocumentation   string   `json:"service_documentation"`
+	Issuer                   string   `json:"issuer"`
+	JWKSURI                  string   `json:"jwks_uri"`
+	TokenEndpoint            string   `json:"token_endpoint"`
+	TokenAuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationEndpoint       string   `json:"revocation_endpoint"`
+	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionEndpoint    string   `json:"introspection_endpoint"`
+	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	ResponseTypesSupported   []string `json:"response_types_supported"`
+	GrantTypesSupported      []string `json:"grant_types_supported"`
+	ServiceDocumentation     string   `json:"service_documentation"`
 }
 
 func (s *server) metadata(c *gin.Context) error {
 	c.Header("Cache-Control", publicForFive)
+	methods := []string{"client_secret_basic", "client_secret_post"}
 	return encode(c, http.StatusOK, metadata{
 		Issuer: s.PublicURL, JWKSURI: s.PublicURL + "/.well-known/jwks.json",
-		ResponseTypesSupported: []string{}, GrantTypesSupported: []string{},
+		TokenEndpoint: s.PublicURL + "/oauth/token", TokenAuthMethods: methods,
+		RevocationEndpoint: s.PublicURL + "/oauth/revoke", RevocationAuthMethods: methods,
+		IntrospectionEndpoint: s.PublicURL + "/oauth/introspect", IntrospectionAuthMethods: methods,
+		ResponseTypesSupported: []string{}, GrantTypesSupported: []string{"client_credentials"},
 		ServiceDocumentation: s.PublicURL + "/docs",
 	})
 }

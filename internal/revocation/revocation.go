@@ -17,7 +17,8 @@ type Kind string
 
 // The kinds of entries.
 const (
-	// Session ends all tokens of one session.
+	// Session ends all tokens of one session, or the one token of that jti which
+	// belongs to none.
 	Session Kind = "session"
 	// User ends the tokens of one user that were issued before NotBefore.
 	User Kind = "user"

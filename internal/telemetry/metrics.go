@@ -29,6 +29,7 @@ type Metrics struct {
 	registrations *series[RegistrationOutcome, prometheus.Counter]
 	limited       *series[string, prometheus.Counter]
 	ended         *series[string, prometheus.Counter]
+	unrecorded    prometheus.Counter
 }
 
 // exchange is what requests are told apart by.
@@ -47,8 +48,12 @@ func NewMetrics(version, commit string) *Metrics {
 	})
 	build.Set(1)
 	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	unrecorded := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "jotgate_api_key_uses_unrecorded_total", Help: "Uses of API keys whose time could not be written down.",
+	})
+	r.MustRegister(unrecorded)
 	return &Metrics{
-		registry: r,
+		registry: r, unrecorded: unrecorded,
 		requests: newRequests(r),
 		logins: newCounter(r, "jotgate_logins_total", "Logins by outcome.", "outcome", 0,
 			LoginOK, LoginBadCredentials, LoginRateLimited, LoginOverloaded, LoginError),
@@ -131,6 +136,9 @@ func (m *Metrics) RateLimited(limit string) { m.limited.of(limit).Inc() }
 // SessionsEnded counts n sessions that were ended for a reason, one of a closed
 // list of words.
 func (m *Metrics) SessionsEnded(reason string, n int) { m.ended.of(reason).Add(float64(n)) }
+
+// KeyUseUnrecorded counts one use of an API key whose time could not be written.
+func (m *Metrics) KeyUseUnrecorded() { m.unrecorded.Inc() }
 
 // knownMethod keeps invented methods from becoming labels.
 func knownMethod(method string) string {

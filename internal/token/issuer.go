@@ -8,6 +8,7 @@
 package token
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -20,11 +21,14 @@ import (
 
 const typeAccess = "at+jwt" // RFC 9068, section 2.1
 
-// Access is what an access token says, besides iss, aud and jti.
+// Access is what an access token says, besides iss and jti. A client that acts
+// for itself is its own subject, and has no session and nothing that tells of a
+// sign-in (RFC 9068, section 2.2).
 type Access struct {
-	Subject   string // the user id
+	Subject   string // the user id, or the client's
 	ClientID  string
-	SessionID string
+	SessionID string // empty if a client acts for itself
+	Audience  string // empty for the default one
 	IssuedAt  time.Time
 	ExpiresAt time.Time // exclusive, after IssuedAt by a second or more
 	AuthTime  time.Time // when the user proved who they are
@@ -64,21 +68,7 @@ func (i *Issuer) Access(a Access) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t := jwt.NewWithClaims(method, jwt.MapClaims{
-		"iss":       i.issuer,
-		"aud":       i.audience,
-		"sub":       a.Subject,
-		"client_id": a.ClientID,
-		"sid":       a.SessionID,
-		"jti":       rand.Text(), // 130 random bits
-		"iat":       a.IssuedAt.Unix(),
-		"exp":       a.ExpiresAt.Unix(),
-		"auth_time": a.AuthTime.Unix(),
-		"amr":       array(a.AMR),
-		"roles":     array(a.Roles),
-		"scope":     a.Scope,
-		"mode":      a.Mode,
-	})
+	t := jwt.NewWithClaims(method, i.claims(a))
 	t.Header["typ"] = typeAccess
 	t.Header["kid"] = key.KID
 	text, err := t.SignedString(key.Key)
@@ -88,11 +78,31 @@ func (i *Issuer) Access(a Access) (string, error) {
 	return text, nil
 }
 
+func (i *Issuer) claims(a Access) jwt.MapClaims {
+	c := jwt.MapClaims{
+		"iss":       i.issuer,
+		"aud":       cmp.Or(a.Audience, i.audience),
+		"sub":       a.Subject,
+		"client_id": a.ClientID,
+		"jti":       rand.Text(), // 130 random bits
+		"iat":       a.IssuedAt.Unix(),
+		"exp":       a.ExpiresAt.Unix(),
+		"roles":     array(a.Roles),
+		"scope":     a.Scope,
+		"mode":      a.Mode,
+	}
+	if a.SessionID != "" {
+		c["sid"], c["auth_time"], c["amr"] = a.SessionID, a.AuthTime.Unix(), array(a.AMR)
+	}
+	return c
+}
+
 func (a Access) check() error {
+	itself := a.Subject == a.ClientID && a.AuthTime.IsZero() && len(a.AMR)+len(a.Roles) == 0
 	switch {
-	case a.Subject == "", a.SessionID == "", a.ClientID == "", a.Mode == "":
+	case a.Subject == "", a.ClientID == "", a.Mode == "", a.SessionID == "" && !itself:
 		return errors.New("token: an access token needs a subject, a session, a client and a mode")
-	case a.IssuedAt.IsZero(), a.AuthTime.IsZero(), a.ExpiresAt.Unix() <= a.IssuedAt.Unix():
+	case a.IssuedAt.IsZero(), a.ExpiresAt.Unix() <= a.IssuedAt.Unix(), a.SessionID != "" && a.AuthTime.IsZero():
 		return errors.New("token: an access token needs the times of sign-in and issue, and an end after them")
 	}
 	return nil

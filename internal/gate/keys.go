@@ -1,0 +1,98 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jotgate/jotgate/internal/apikey"
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/flow"
+	"github.com/jotgate/jotgate/internal/scope"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// ErrNotAdmin is somebody who asks for the scope of administrators and is none.
+var ErrNotAdmin = errors.New("gate: only administrators grant the scope admin")
+
+// KeyHolder returns the user for whom an API key acts, and the key with the
+// scopes that the user may still grant, as the database knows them at this
+// moment. It returns [apikey.ErrInvalid].
+//
+// That the use cannot be written down keeps nobody out.
+func (g *Gate) KeyHolder(ctx context.Context, secret string) (Caller, error) {
+	k, err := g.Keys.Find(ctx, secret)
+	if err != nil {
+		return Caller{}, err
+	}
+	u, err := g.Users.Store.ByID(ctx, user.ID(k.UserID))
+	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
+		return Caller{}, apikey.ErrInvalid
+	}
+	if err != nil {
+		return Caller{}, fmt.Errorf("gate: look up key holder: %w", err)
+	}
+	if !isAdmin(u) {
+		k.Scopes = slices.DeleteFunc(k.Scopes, func(s string) bool { return s == scope.Admin })
+	}
+	if err := g.Keys.Used(ctx, k); err != nil {
+		g.Metrics.KeyUseUnrecorded()
+	}
+	return Caller{User: u, Key: &k}, nil
+}
+
+func isAdmin(u user.User) bool { return slices.Contains(u.Roles, user.Role(scope.Admin)) }
+
+// CreateKey makes an API key of the caller's and returns it with its secret. It
+// returns [ErrSessionNeeded], [ErrNotAdmin] or [apikey.ErrTooMany].
+func (g *Gate) CreateKey(ctx context.Context, who Caller, d apikey.Draft, v *flow.Visit) (k apikey.Key, secret string, err error) {
+	if err := who.signedIn(); err != nil {
+		return k, "", err
+	}
+	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		u, err := g.Users.Store.ByID(ctx, who.User.ID) // and nobody else adds a key now
+		switch {
+		case errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled:
+			return flow.Outcome{}, session.ErrEnded
+		case err != nil:
+			return flow.Outcome{}, fmt.Errorf("gate: look at user again: %w", err)
+		case slices.Contains(d.Scopes(), scope.Admin) && !isAdmin(u):
+			return flow.Outcome{}, ErrNotAdmin
+		}
+		if k, secret, err = g.Keys.Create(ctx, string(u.ID), d); err != nil {
+			return flow.Outcome{}, err
+		}
+		return keyEvent(audit.APIKeyCreated, who, k.ID, v), nil
+	})
+	return k, secret, err
+}
+
+// ListKeys returns the caller's API keys, or [ErrSessionNeeded].
+func (g *Gate) ListKeys(ctx context.Context, who Caller) ([]apikey.Key, error) {
+	if err := who.signedIn(); err != nil {
+		return nil, err
+	}
+	return g.Keys.Store.List(ctx, string(who.User.ID))
+}
+
+// DeleteKey deletes one of the caller's API keys, or returns [ErrSessionNeeded]
+// or [apikey.ErrNotFound].
+func (g *Gate) DeleteKey(ctx context.Context, who Caller, id apikey.ID, v *flow.Visit) error {
+	if err := who.signedIn(); err != nil {
+		return err
+	}
+	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		if err := g.Keys.Store.Delete(ctx, id, string(who.User.ID)); err != nil {
+			return flow.Outcome{}, fmt.Errorf("gate: delete key: %w", err)
+		}
+		return keyEvent(audit.APIKeyDeleted, who, id, v), nil
+	})
+}
+
+func keyEvent(kind audit.Kind, who Caller, id apikey.ID, v *flow.Visit) flow.Outcome {
+	return flow.Outcome{Events: []audit.Event{{
+		Kind: kind, UserID: string(who.User.ID), SessionID: string(who.Session.ID), Detail: string(id), Origin: v.Origin,
+	}}}
+}

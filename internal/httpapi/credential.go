@@ -1,0 +1,133 @@
+package httpapi
+
+import (
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/jotgate/jotgate/internal/apikey"
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/oauth"
+	"github.com/jotgate/jotgate/internal/scope"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/pkg/bearer"
+	"github.com/jotgate/jotgate/pkg/bearer/ginbearer"
+)
+
+const keyHolder = "key_holder"
+
+// authenticate lets requests through that present an access token or an API key.
+func (s *server) authenticate() gin.HandlerFunc {
+	byToken := ginbearer.Require(s.guard, s.refuse)
+	return func(c *gin.Context) {
+		presented, err := bearer.FromRequest(c.Request)
+		if err != nil || presented.Cookie || !strings.HasPrefix(presented.Token, apikey.Prefix) {
+			byToken(c)
+			return
+		}
+		who, err := s.Gate.KeyHolder(c.Request.Context(), presented.Token)
+		if err != nil {
+			s.fail(c, err)
+			return
+		}
+		c.Set(keyHolder, who)
+		c.Set(keyUserID, string(who.User.ID))
+		c.Next()
+	}
+}
+
+// holder returns who presented an API key.
+func holder(c *gin.Context) (gate.Caller, bool) {
+	v, _ := c.Get(keyHolder)
+	who, ok := v.(gate.Caller)
+	return who, ok
+}
+
+// caller hands h whom the request is from, as the database knows them: a user in
+// a session or with an API key, or nobody for a client that acts for itself.
+func (s *server) caller(h func(*gin.Context, gate.Caller) error) func(*gin.Context) error {
+	return func(c *gin.Context) error {
+		who, ok := holder(c)
+		if ok {
+			return h(c, who)
+		}
+		claims, ok := ginbearer.Claims(c)
+		if !ok {
+			return bearer.ErrNoCredentials
+		}
+		if claims.SessionID == "" {
+			return h(c, gate.Caller{})
+		}
+		who, err := s.Gate.Caller(c.Request.Context(), claims.SessionID, claims.Subject)
+		if err == nil {
+			err = h(c, who)
+		}
+		if err != nil {
+			s.clearDead(c, err)
+		}
+		return err
+	}
+}
+
+// granted is what a credential says, whichever kind it is.
+type granted struct {
+	userID, sessionID, clientID string
+	roles, scopes               []string
+}
+
+func grantedTo(c *gin.Context) (granted, error) {
+	if who, ok := holder(c); ok {
+		return granted{userID: string(who.User.ID), roles: userOf(who.User).Roles, scopes: who.Key.Scopes}, nil
+	}
+	claims, ok := ginbearer.Claims(c)
+	if !ok {
+		return granted{}, bearer.ErrNoCredentials
+	}
+	g := granted{userID: claims.Subject, sessionID: claims.SessionID, roles: claims.Roles, scopes: strings.Fields(claims.Scope)}
+	if claims.SessionID == "" {
+		g.userID, g.clientID = "", claims.ClientID
+	}
+	return g, nil
+}
+
+// demand returns a [*bearer.ScopeError] unless all of wanted are granted.
+func (g granted) demand(wanted ...string) error {
+	if len(scope.Within(wanted, g.scopes)) < len(wanted) {
+		return &bearer.ScopeError{Scope: strings.Join(wanted, " ")}
+	}
+	return nil
+}
+
+// admin hands h who administers: the id of the user whose key it is, or of the
+// client. Their credential has the scope admin and is good at this moment. read
+// comes before that is looked at, as the order of checks has it.
+func admin[T any](s *server, read func(*gin.Context) (T, error), act func(c *gin.Context, actor string, v T) error) func(*gin.Context) error {
+	return func(c *gin.Context) error {
+		v, err := read(c)
+		if err != nil {
+			return err
+		}
+		g, err := grantedTo(c)
+		if err != nil {
+			return err
+		}
+		if err := g.demand(scope.Admin); err != nil {
+			return err
+		}
+		if g.clientID == "" {
+			return act(c, g.userID, v)
+		}
+		claims, _ := ginbearer.Claims(c)
+		alive, err := s.OAuth.Alive(c.Request.Context(), oauth.Token{Subject: claims.Subject, SessionID: claims.SessionID, IssuedAt: claims.IssuedAt})
+		if err == nil && !alive {
+			err = session.ErrEnded
+		}
+		if err != nil {
+			return err
+		}
+		return act(c, g.clientID, v)
+	}
+}
+
+// nothing reads nothing.
+func nothing(*gin.Context) (struct{}, error) { return struct{}{}, nil }

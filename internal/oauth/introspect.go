@@ -1,0 +1,98 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/apikey"
+	"github.com/jotgate/jotgate/internal/client"
+	"github.com/jotgate/jotgate/internal/scope"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// Introspect returns what raw, an access token or an API key, says if it is good
+// at this moment as the database knows it, and c may know of it: because it was
+// issued to c, or is for one of c's audiences. It returns false for anything
+// else, and never why.
+func (o *OAuth) Introspect(ctx context.Context, c client.Client, raw string) (Token, bool, error) {
+	if strings.HasPrefix(raw, apikey.Prefix) {
+		return o.introspectKey(ctx, c, raw)
+	}
+	t, ok, err := o.Read(ctx, raw)
+	if err != nil || !ok {
+		return Token{}, false, err
+	}
+	forClient := slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(c.Audiences, a) })
+	if !forClient && t.ClientID != string(c.ID) {
+		return Token{}, false, nil
+	}
+	ok, err = o.Alive(ctx, t)
+	return t, ok, err
+}
+
+// Alive reports whether the session and the user, or the client, behind a valid
+// token still may do what it says, as the database knows them.
+func (o *OAuth) Alive(ctx context.Context, t Token) (bool, error) {
+	if t.SessionID == "" {
+		c, err := o.Clients.Store.ByID(ctx, client.ID(t.Subject))
+		if errors.Is(err, client.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil && !t.IssuedAt.Before(c.TokensValidAfter), err
+	}
+	_, err := o.Sessions.Alive(ctx, session.ID(t.SessionID), t.Subject)
+	if errors.Is(err, session.ErrEnded) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	u, ok, err := o.enabled(ctx, t.Subject)
+	return ok && !t.IssuedAt.Before(u.TokensValidAfter), err
+}
+
+func (o *OAuth) introspectKey(ctx context.Context, c client.Client, raw string) (Token, bool, error) {
+	k, err := o.Keys.Find(ctx, raw)
+	if errors.Is(err, apikey.ErrInvalid) {
+		return Token{}, false, nil
+	}
+	if err != nil {
+		return Token{}, false, err
+	}
+	u, ok, err := o.enabled(ctx, k.UserID)
+	if err != nil || !ok || !slices.Contains(c.Audiences, o.Audience) {
+		return Token{}, false, err
+	}
+	roles := make([]string, len(u.Roles))
+	for i, r := range u.Roles {
+		roles[i] = string(r)
+	}
+	granted := k.Scopes
+	if !slices.Contains(roles, scope.Admin) {
+		granted = slices.DeleteFunc(granted, func(s string) bool { return s == scope.Admin })
+	}
+	return Token{
+		ID: string(k.ID), Subject: k.UserID, ClientID: firstParty, Audience: []string{o.Audience},
+		Scope: strings.Join(granted, " "), Roles: roles, Mode: string(session.Bearer),
+		IssuedAt: k.CreatedAt.Truncate(time.Second), ExpiresAt: k.ExpiresAt,
+	}, true, nil
+}
+
+// firstParty is the client_id of what users hold.
+const firstParty = "jotgate"
+
+func (o *OAuth) enabled(ctx context.Context, id string) (user.User, bool, error) {
+	u, err := o.Users.Store.ByID(ctx, user.ID(id))
+	if errors.Is(err, user.ErrNotFound) {
+		return user.User{}, false, nil
+	}
+	if err != nil {
+		return user.User{}, false, fmt.Errorf("oauth: look up user: %w", err)
+	}
+	return u, !u.Disabled, nil
+}

@@ -1,0 +1,86 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/client"
+	"github.com/jotgate/jotgate/internal/flow"
+	"github.com/jotgate/jotgate/internal/revocation"
+)
+
+// Registration is what a client is registered with. No audiences stand for that
+// of first-party tokens.
+type Registration struct {
+	Name              string
+	Scopes, Audiences []string
+}
+
+// Create registers a client and returns it with its secret, which is kept
+// nowhere. actor is who asks for it, empty for an operator. It returns the errors
+// of [client.Service.Draft].
+func (o *OAuth) Create(ctx context.Context, actor string, r Registration, v *flow.Visit) (client.Client, string, error) {
+	c, secret, err := o.Clients.Draft(r.Name, r.Scopes, r.Audiences)
+	if err != nil {
+		return client.Client{}, "", err
+	}
+	err = o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		if err := o.Clients.Store.Create(ctx, c); err != nil {
+			return flow.Outcome{}, fmt.Errorf("oauth: insert client: %w", err)
+		}
+		return event(audit.ClientCreated, actor, c.ID, v), nil
+	})
+	return c, secret, err
+}
+
+// RotateSecret gives the client a new secret and returns it. The old one goes on
+// for overlap. Without one it was lost to somebody, so that the access tokens
+// that it brought end with it. It returns [client.ErrNotFound] or
+// [client.ErrInvalidOverlap].
+func (o *OAuth) RotateSecret(ctx context.Context, actor string, id client.ID, overlap time.Duration, v *flow.Visit) (c client.Client, secret string, err error) {
+	err = o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		if c, err = o.Clients.Store.ByID(ctx, id); err != nil {
+			return flow.Outcome{}, fmt.Errorf("oauth: look up client: %w", err)
+		}
+		if c, secret, err = o.Clients.Rotate(c, overlap); err != nil {
+			return flow.Outcome{}, err
+		}
+		done := event(audit.ClientRotated, actor, id, v)
+		if overlap == 0 {
+			var entry revocation.Entry
+			c.TokensValidAfter, entry = o.outdate(c)
+			done.Revoked = []revocation.Entry{entry}
+		}
+		if err := o.Clients.Store.SetSecret(ctx, c); err != nil {
+			return flow.Outcome{}, fmt.Errorf("oauth: set secret: %w", err)
+		}
+		return done, nil
+	})
+	return c, secret, err
+}
+
+// Delete ends the client and its access tokens at once, or returns
+// [client.ErrNotFound].
+func (o *OAuth) Delete(ctx context.Context, actor string, id client.ID, v *flow.Visit) error {
+	return o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		c, err := o.Clients.Store.ByID(ctx, id) // from here on it gets no token
+		if err != nil {
+			return flow.Outcome{}, fmt.Errorf("oauth: look up client: %w", err)
+		}
+		if err := o.Clients.Store.Delete(ctx, id); err != nil {
+			return flow.Outcome{}, fmt.Errorf("oauth: delete client: %w", err)
+		}
+		_, entry := o.outdate(c)
+		done := event(audit.ClientDeleted, actor, id, v)
+		done.Revoked = []revocation.Entry{entry}
+		return done, nil
+	})
+}
+
+// outdate returns the border from which on tokens of c are good again, and the
+// feed's entry for it.
+func (o *OAuth) outdate(c client.Client) (time.Time, revocation.Entry) {
+	return o.Outdate(string(c.ID), c.TokensValidAfter)
+}
