@@ -59,12 +59,17 @@ type Key struct {
 	Public crypto.PublicKey
 }
 
-// Config is what a [Verifier] accepts. Issuer and Audience are needed.
+// Config is what a [Verifier] accepts. Issuer is needed, and Audience or AnyAudience.
 type Config struct {
 	// Issuer is jotgate's public URL, compared exactly with iss.
 	Issuer string
 	// Audience is what aud must contain. jotgate's default audience is its issuer.
 	Audience string
+	// AnyAudience accepts every token of the issuer's, whomever it is for: aud must
+	// be there and well-formed, but need not contain Audience. It is for an issuer
+	// that looks at its own tokens (RFC 7662). A resource server leaves it false, or
+	// it accepts what was meant for its neighbours (RFC 9068, section 4).
+	AnyAudience bool
 	// Keys returns the key of a kid, or an error that is [ErrUnavailable] if that
 	// cannot be told. Nil fetches the issuer's JWK set.
 	Keys func(ctx context.Context, kid string) (Key, error)
@@ -85,6 +90,7 @@ const (
 	defaultLeeway = 30 * time.Second
 	maxLeeway     = time.Minute
 	maxLife       = 24 * time.Hour // of an access token; jotgate issues none that lives longer
+	firstParty    = "jotgate"      // client_id of jotgate's own API
 )
 
 // Verifier verifies access tokens. Create one with [New]; it is safe for
@@ -100,7 +106,7 @@ type Verifier struct {
 // that. It starts no goroutine.
 func New(ctx context.Context, c Config) (*Verifier, error) {
 	switch {
-	case c.Issuer == "" || c.Audience == "":
+	case c.Issuer == "" || (c.Audience == "" && !c.AnyAudience):
 		return nil, errors.New("bearer: Issuer and Audience are needed")
 	case c.Leeway < 0 || c.Leeway > maxLeeway:
 		return nil, fmt.Errorf("bearer: Leeway of %s is not within 0 and %s", c.Leeway, maxLeeway)
@@ -121,13 +127,16 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	return &Verifier{keys: c.Keys, revoked: c.Revoked, parser: newParser(c)}, nil
 }
 
-// Claims is what a valid token says (RFC 9068, section 2.2).
+// Claims is what a valid token says (RFC 9068, section 2.2). It is of a user's
+// session, or of a client that acts for itself (RFC 6749, section 4.4). The latter
+// has no session, so that SessionID is empty, AuthTime zero, AMR and Roles are
+// without elements, Mode is bearer, and Subject is ClientID and no user's.
 type Claims struct {
 	Issuer    string
 	Audience  []string
-	Subject   string // the user's id
+	Subject   string // the user's id, or the client's
 	ClientID  string // jotgate for its own API
-	SessionID string
+	SessionID string // empty if a client acts for itself
 	ID        string // jti: names the token, unlike its text
 	IssuedAt  time.Time
 	ExpiresAt time.Time

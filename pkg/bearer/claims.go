@@ -12,27 +12,23 @@ import (
 )
 
 // parser is golang-jwt's, set to be as strict as it can.
-type parser struct {
-	jwt    *jwt.Parser
-	leeway time.Duration
-}
+type parser struct{ jwt *jwt.Parser }
 
 func newParser(c Config) parser {
-	return parser{leeway: c.Leeway, jwt: jwt.NewParser(
+	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{"ES256", "EdDSA", "RS256"}), jwt.WithStrictDecoding(), jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(), jwt.WithIssuer(c.Issuer), jwt.WithAudience(c.Audience), jwt.WithLeeway(c.Leeway), jwt.WithTimeFunc(c.Now),
-	)}
+		jwt.WithIssuedAt(), jwt.WithIssuer(c.Issuer), jwt.WithLeeway(c.Leeway), jwt.WithTimeFunc(c.Now),
+	}
+	if !c.AnyAudience {
+		options = append(options, jwt.WithAudience(c.Audience))
+	}
+	return parser{jwt.NewParser(options...)}
 }
 
-// parse verifies a token that has passed the gate.
+// parse verifies a token that has passed the gate and whose alg is key's.
 func (p parser) parse(token string, key Key) (*Claims, error) {
 	var w wire
-	_, err := p.jwt.ParseWithClaims(token, &w, func(t *jwt.Token) (any, error) {
-		if t.Method.Alg() != key.Algorithm {
-			return nil, errors.New("alg does not fit the key")
-		}
-		return key.Public, nil
-	})
+	_, err := p.jwt.ParseWithClaims(token, &w, func(*jwt.Token) (any, error) { return key.Public, nil })
 	switch {
 	case onlyExpired(err):
 		return nil, ErrExpired
@@ -72,10 +68,15 @@ func (w *wire) UnmarshalJSON(text []byte) error {
 	r := reader{members: members}
 	w.Claims = Claims{
 		Issuer: r.text("iss"), Audience: r.audience(), Subject: r.text("sub"), ClientID: r.text("client_id"),
-		SessionID: r.text("sid"), ID: r.text("jti"), IssuedAt: r.time("iat"), ExpiresAt: r.time("exp"),
-		AuthTime: r.time("auth_time"), AMR: r.list("amr"), Roles: r.list("roles"), Scope: r.maybeEmpty("scope"), Mode: r.text("mode"),
+		ID: r.text("jti"), IssuedAt: r.time("iat"), ExpiresAt: r.time("exp"),
+		Roles: r.list("roles"), Scope: r.maybeEmpty("scope"), Mode: r.text("mode"),
 	}
-	if _, ok := members["nbf"]; ok {
+	if r.has("sid") {
+		w.SessionID, w.AuthTime, w.AMR = r.text("sid"), r.time("auth_time"), r.list("amr")
+	} else {
+		r.client(&w.Claims)
+	}
+	if r.has("nbf") {
 		w.notBefore = jwt.NewNumericDate(r.time("nbf"))
 	}
 	life := w.ExpiresAt.Sub(w.IssuedAt)
@@ -119,6 +120,25 @@ type reader struct {
 func (r *reader) fail(format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (r *reader) has(name string) bool {
+	_, ok := r.members[name]
+	return ok
+}
+
+// client accepts a token without a session only as that of a client that acts for
+// itself (RFC 9068, section 2.2): nobody signed in, so nothing tells when or how,
+// and there are no roles. firstParty acts for users alone.
+func (r *reader) client(c *Claims) {
+	switch {
+	case c.Subject != c.ClientID || c.ClientID == firstParty:
+		r.fail("sid is missing, and the subject is not the client")
+	case r.has("auth_time") || r.has("amr"):
+		r.fail("a client has signed in")
+	case c.Mode != modeBearer || len(c.Roles) > 0:
+		r.fail("a client in a cookie, or with roles")
 	}
 }
 
