@@ -48,6 +48,37 @@ func ExampleGuard_Require() {
 	// Output: 401 Bearer realm="jotgate"
 }
 
+func ExampleGuard_RequireRole() {
+	verifier, err := bearer.New(context.Background(), bearer.Config{
+		Issuer: "https://auth.example.com", Audience: "https://auth.example.com", Keys: exampleKeys,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	guard := &bearer.Guard{Verifier: verifier}
+	report := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "nothing to report") })
+	mux := http.NewServeMux()
+	mux.Handle("GET /reports", guard.Require(guard.RequireRole(report, "admin", "auditor"), "reports:read"))
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/reports", nil))
+	fmt.Println(w.Code)
+	// Output: 401
+}
+
+func ExampleVerifier_Verify() {
+	verifier, err := bearer.New(context.Background(), bearer.Config{
+		Issuer: "https://auth.example.com", Audience: "https://auth.example.com", Keys: exampleKeys,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = verifier.Verify(context.Background(), "not a token")
+	fmt.Println(errors.Is(err, bearer.ErrInvalidToken))
+	// Output: true
+}
+
 func Example_gin() {
 	verifier, err := bearer.New(context.Background(), bearer.Config{
 		Issuer: "https://auth.example.com", Audience: "https://auth.example.com", Keys: exampleKeys,

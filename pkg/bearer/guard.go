@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -47,24 +48,61 @@ func (g *Guard) Check(r *http.Request) (*Claims, error) {
 
 // Admit is [Guard.Check] with the scopes that are needed, and returns r with the
 // claims in its context, for [FromContext]. It adds a [*ScopeError].
+//
+// A request that g has admitted before is not verified again, so that guards may
+// stand one behind the other.
 func (g *Guard) Admit(r *http.Request, scopes ...string) (*http.Request, error) {
-	claims, err := g.Check(r)
+	r, claims, err := g.admit(r)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range scopes {
-		if !claims.HasScope(s) {
-			return nil, &ScopeError{Scope: strings.Join(scopes, " ")}
-		}
+	if !claims.hasScopes(scopes) {
+		return nil, &ScopeError{Scope: strings.Join(scopes, " ")}
 	}
-	return r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)), nil
+	return r, nil
+}
+
+// AdmitRole is [Guard.Admit] for a user with one of roles at least. It adds a
+// [*RoleError]. No roles let nobody through.
+func (g *Guard) AdmitRole(r *http.Request, roles ...string) (*http.Request, error) {
+	r, claims, err := g.admit(r)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(roles, claims.HasRole) {
+		return nil, &RoleError{Roles: roles}
+	}
+	return r, nil
+}
+
+func (g *Guard) admit(r *http.Request) (*http.Request, *Claims, error) {
+	if before, ok := r.Context().Value(admissionKey{}).(admission); ok && before.by == g {
+		return r, before.claims, nil
+	}
+	claims, err := g.Check(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), admissionKey{}, admission{g, claims})), claims, nil
 }
 
 // Require lets requests through to next that present a valid token with all
 // scopes.
 func (g *Guard) Require(next http.Handler, scopes ...string) http.Handler {
+	return g.handler(next, func(r *http.Request) (*http.Request, error) { return g.Admit(r, scopes...) })
+}
+
+// RequireRole lets requests through to next that present a valid token of a user
+// with one of roles at least. Together with scopes:
+//
+//	guard.Require(guard.RequireRole(next, "admin"), "reports:read")
+func (g *Guard) RequireRole(next http.Handler, roles ...string) http.Handler {
+	return g.handler(next, func(r *http.Request) (*http.Request, error) { return g.AdmitRole(r, roles...) })
+}
+
+func (g *Guard) handler(next http.Handler, admit func(*http.Request) (*http.Request, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		admitted, err := g.Admit(r, scopes...)
+		admitted, err := admit(r)
 		if err != nil {
 			g.Answer(w, r, err)
 			return
@@ -73,13 +111,19 @@ func (g *Guard) Require(next http.Handler, scopes ...string) http.Handler {
 	})
 }
 
-type claimsKey struct{}
+type admissionKey struct{}
+
+// admission is what a request's context holds once a guard has let it through.
+type admission struct {
+	by     *Guard
+	claims *Claims
+}
 
 // FromContext returns the claims of the request that ctx belongs to, if a
 // [Guard] let it through.
 func FromContext(ctx context.Context) (*Claims, bool) {
-	c, ok := ctx.Value(claimsKey{}).(*Claims)
-	return c, ok
+	a, ok := ctx.Value(admissionKey{}).(admission)
+	return a.claims, ok
 }
 
 // Answer refuses a request with Refuse, or as RFC 6750 says.
@@ -123,6 +167,12 @@ func answerOf(err error) answer {
 		return answer{
 			http.StatusForbidden, "insufficient-scope", "The credential may not do this",
 			realm + `, error="insufficient_scope", scope="` + e.Scope + `"`,
+		}
+	}
+	if _, ok := errors.AsType[*RoleError](err); ok {
+		return answer{
+			http.StatusForbidden, "insufficient-scope", "The user may not do this",
+			realm + `, error="insufficient_scope"`,
 		}
 	}
 	switch {

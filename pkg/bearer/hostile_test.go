@@ -172,6 +172,27 @@ func TestSetsWithSomethingWrongAreRefused(t *testing.T) {
 	}
 }
 
+func FuzzParseKeys(f *testing.F) {
+	for _, seed := range []string{
+		`{"keys":[{"kid":"a","kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+		`{"keys":[{"kid":"b","kty":"EC","crv":"P-256","alg":"ES256","x":"AA","y":"AA"}]}`,
+		`{"keys":[{"kid":"c","kty":"RSA","alg":"RS256","n":"AQAB","e":"AQAB"},{"kty":"oct","k":""}]}`, `{"keys":null}`, `[]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		byKID, err := parseKeys(text)
+		if (err == nil) != (len(byKID) > 0) {
+			t.Fatalf("%d keys, error = %v", len(byKID), err)
+		}
+		for kid, key := range byKID {
+			if err := key.check(); err != nil || kid == "" {
+				t.Errorf("%q is accepted as %q: %v", text, kid, err)
+			}
+		}
+	})
+}
+
 // away is an issuer that does not answer until it is let.
 func away(t *testing.T, answer chan struct{}) *remote {
 	t.Helper()
@@ -188,11 +209,14 @@ func away(t *testing.T, answer chan struct{}) *remote {
 func TestTokensDoNotQueueForAnIssuerThatIsAway(t *testing.T) {
 	answer := make(chan struct{})
 	r := away(t, answer)
-	before := runtime.NumGoroutine()
+	before, start := runtime.NumGoroutine(), time.Now()
 	for range 1000 {
 		if _, err := r.key(t.Context(), "known"); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if waited := time.Since(start); waited > 2*patience {
+		t.Errorf("they waited for %s", waited)
 	}
 	if more := runtime.NumGoroutine() - before; more > 50 {
 		t.Errorf("%d goroutines wait for one fetch", more)
@@ -200,6 +224,9 @@ func TestTokensDoNotQueueForAnIssuerThatIsAway(t *testing.T) {
 	close(answer)
 	if err := r.wait(t.Context()); err == nil {
 		t.Error("the fetch succeeded")
+	}
+	if have := r.keys.Load(); !time.Now().Before(have.expires) || have.byKID == nil {
+		t.Error("tokens wait for an issuer that is known to be away")
 	}
 }
 

@@ -23,12 +23,18 @@ const (
 	defaultMaxAge = 5 * time.Minute
 	minMaxAge     = time.Minute
 	maxMaxAge     = time.Hour
+	// patience is how long a token waits for newer keys if those that are there have
+	// outlived what the issuer gave them.
+	patience = time.Second
 )
 
-// remote keeps the keys of an issuer. It fetches them when a token needs it:
-// after the life that the issuer gave them, and for an unknown kid at most once
-// in a cool-down, however many tokens ask. Keys that it has stay good while the
-// issuer is away.
+// remote keeps the keys of an issuer. It fetches them when a token needs it: in
+// the last quarter of the life that the issuer gave them, without making that
+// token wait, and for an unknown kid at most once in a cool-down, however many
+// tokens ask. Keys that it has stay good while the issuer is away.
+//
+// Keys past their life, after an hour without a token say, are not used before the
+// issuer had a second to replace them: one of them may have been taken back.
 type remote struct {
 	url    string
 	client *http.Client
@@ -45,7 +51,8 @@ type remote struct {
 // keys is what one fetch brought.
 type keys struct {
 	byKID   map[string]Key
-	expires time.Time
+	renew   time.Time // when to fetch newer ones
+	expires time.Time // when to wait for them
 }
 
 // discover finds the issuer's keys through its metadata (RFC 8414, section 3).
@@ -95,24 +102,35 @@ func clientOf(given *http.Client) *http.Client {
 
 // key is Config.Keys of a remote issuer.
 func (r *remote) key(ctx context.Context, kid string) (Key, error) {
-	have := r.keys.Load()
+	have, now := r.keys.Load(), r.now()
 	k, known := have.byKID[kid]
-	if known && r.now().Before(have.expires) {
+	switch {
+	case !known:
+		return r.newKey(ctx, kid)
+	case now.Before(have.renew):
+	case now.Before(have.expires):
+		r.refresh(ctx)
+	default:
+		r.waitAwhile(ctx)
+		if k, known = r.keys.Load().byKID[kid]; !known {
+			return Key{}, errNotTheIssuers
+		}
+	}
+	return k, nil
+}
+
+var errNotTheIssuers = errors.New("not one of the issuer's")
+
+// newKey waits for the key of a kid that is not there.
+func (r *remote) newKey(ctx context.Context, kid string) (Key, error) {
+	err := r.wait(ctx)
+	if k, known := r.keys.Load().byKID[kid]; known {
 		return k, nil
 	}
-	if !known {
-		err := r.wait(ctx)
-		if k, known = r.keys.Load().byKID[kid]; known {
-			return k, nil
-		}
-		if err != nil { // it may be the issuer's next one
-			return Key{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		return Key{}, errors.New("not one of the issuer's")
+	if err != nil { // it may be the issuer's next one
+		return Key{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	// The key is good: the next token may have the newer set.
-	r.refresh(ctx)
-	return k, nil
+	return Key{}, errNotTheIssuers
 }
 
 // refresh has the keys fetched, unless that is under way or was tried just now.
@@ -148,6 +166,21 @@ func (r *remote) wait(ctx context.Context) error {
 	return r.failed
 }
 
+// waitAwhile is refresh, until it is over or patience with that fetch is.
+func (r *remote) waitAwhile(ctx context.Context) {
+	done := r.refresh(ctx)
+	r.mu.Lock()
+	waited := r.now().Sub(r.tried)
+	r.mu.Unlock()
+	enough := time.NewTimer(patience - waited)
+	defer enough.Stop()
+	select {
+	case <-done:
+	case <-enough.C:
+	case <-ctx.Done():
+	}
+}
+
 func (r *remote) fetchFor(ctx context.Context, done chan struct{}) {
 	err := r.fetch(ctx)
 	r.mu.Lock()
@@ -159,11 +192,11 @@ func (r *remote) fetchFor(ctx context.Context, done chan struct{}) {
 	close(done)
 }
 
-// postpone keeps the keys that are there, and the next fetch a cool-down away.
+// postpone keeps the keys that are there, with the next fetch a cool-down away. No
+// token waits for an issuer that is known to be away.
 func (r *remote) postpone() {
-	have := *r.keys.Load()
-	have.expires = r.now().Add(coolDown)
-	r.keys.Store(&have)
+	have, now := r.keys.Load(), r.now()
+	r.keys.Store(&keys{byKID: have.byKID, renew: now.Add(coolDown), expires: now.Add(maxMaxAge)})
 }
 
 func (r *remote) fetch(ctx context.Context) error {
@@ -175,7 +208,8 @@ func (r *remote) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.keys.Store(&keys{byKID: byKID, expires: r.now().Add(life)})
+	now := r.now()
+	r.keys.Store(&keys{byKID: byKID, renew: now.Add(life - life/4), expires: now.Add(life)})
 	return nil
 }
 

@@ -166,6 +166,80 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+func TestGuardOfRoles(t *testing.T) {
+	k := newKeys(t)
+	g := &bearer.Guard{Verifier: k.verifier(t)}
+	token := k.sign(t, "ES256", header("ES256", nil), claims(members{"roles": []string{"admin", "auditor"}}))
+	const challenge = `Bearer realm="jotgate", error="insufficient_scope"`
+	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := bearer.FromContext(r.Context()); !ok || c.Subject != "u1" {
+			t.Errorf("claims in the context = %+v, %t", c, ok)
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+	gin.SetMode(gin.TestMode)
+	for name, tt := range map[string]struct {
+		roles     []string
+		token     string
+		status    int
+		challenge string
+	}{
+		"has it":           {[]string{"admin"}, token, 200, ""},
+		"has one of them":  {[]string{"owner", "auditor"}, token, 200, ""},
+		"has another":      {[]string{"owner"}, token, 403, challenge},
+		"part of a name":   {[]string{"adm", ""}, token, 403, challenge},
+		"none would do":    {nil, token, 403, challenge},
+		"no token":         {[]string{"admin"}, "", 401, `Bearer realm="jotgate"`},
+		"no token of ours": {[]string{"admin"}, "x", 401, `Bearer realm="jotgate", error="invalid_token"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request("GET")
+			if tt.token != "" {
+				r.Header.Set("Authorization", "Bearer "+tt.token)
+			}
+			e := gin.New()
+			e.GET("/", ginbearer.RequireRole(g, nil, tt.roles...), gin.WrapH(ok))
+			for kind, h := range map[string]http.Handler{"net/http": g.RequireRole(ok, tt.roles...), "gin": e} {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if w.Code != tt.status || w.Header().Get("WWW-Authenticate") != tt.challenge {
+					t.Errorf("%s: %d, %q; want %d, %q", kind, w.Code, w.Header().Get("WWW-Authenticate"), tt.status, tt.challenge)
+				}
+			}
+		})
+	}
+}
+
+// A guard trusts what it has admitted itself, and nobody else's admission.
+func TestGuardsCompose(t *testing.T) {
+	k := newKeys(t)
+	verified := 0
+	count := func(c *bearer.Config) { c.Revoked = func(*bearer.Claims) bool { verified++; return false } }
+	g := &bearer.Guard{Verifier: k.verifier(t, count)}
+	other := &bearer.Guard{Verifier: k.verifier(t, func(c *bearer.Config) { c.Audience = "https://other.example.com" })}
+	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	for name, tt := range map[string]struct {
+		handler          http.Handler
+		status, verified int
+	}{
+		"scope, then role":         {g.Require(g.RequireRole(ok, "admin"), "a"), 200, 1},
+		"role, then scope":         {g.RequireRole(g.Require(ok, "a"), "admin"), 200, 1},
+		"no such role inside":      {g.Require(g.RequireRole(ok, "owner"), "a"), 403, 1},
+		"no such scope inside":     {g.RequireRole(g.Require(ok, "c"), "admin"), 403, 1},
+		"another audience inside":  {g.Require(other.Require(ok)), 401, 1},
+		"another audience outside": {other.Require(g.Require(ok)), 401, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			verified = 0
+			w := httptest.NewRecorder()
+			tt.handler.ServeHTTP(w, request("GET", "Authorization: Bearer "+k.sign(t, "ES256", header("ES256", nil), claims(nil))))
+			if w.Code != tt.status || verified != tt.verified {
+				t.Errorf("status %d, verified %d times; want %d, %d", w.Code, verified, tt.status, tt.verified)
+			}
+		})
+	}
+}
+
 func TestRefuseIsAsked(t *testing.T) {
 	k := newKeys(t)
 	g := &bearer.Guard{Verifier: k.verifier(t), Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
