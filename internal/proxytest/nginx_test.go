@@ -89,7 +89,8 @@ func spellings(name string) []string {
 	all := []string{name, strings.ToLower(name), strings.ToUpper(name)}
 	for _, separator := range []string{"_", "."} {
 		other := strings.ReplaceAll(name, "-", separator)
-		all = append(all, other, strings.ToLower(other), strings.Replace(name, "-", separator, 1), name[:6]+strings.Replace(name[6:], "-", separator, 1))
+		last := strings.LastIndex(name, "-")
+		all = append(all, other, strings.ToLower(other), strings.Replace(name, "-", separator, 1), name[:last]+separator+name[last+1:])
 	}
 	return all
 }
