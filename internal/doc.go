@@ -13,6 +13,7 @@
 //	cmd/jotgate            the program: cobra commands over app and config
 //	pkg/bearer             verifies jotgate's access tokens in any Go service; knows nothing of this module
 //	pkg/bearer/ginbearer   the same as Gin middleware; jotgate itself uses it
+//	pkg/js/verifier        the same for Node, as the npm package @jotgate/verifier; one vector file holds both
 //
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly
@@ -40,6 +41,7 @@
 //	needs                  skips or fails a test whose machine lacks something
 //	pgtest                 gives tests a PostgreSQL database of their own
 //	apptest                runs the whole program within a test
+//	proxytest              runs nginx with configs/nginx.conf in front of the whole program
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools

@@ -36,6 +36,7 @@ var (
 var rooms = map[string][]string{
 	"pkg/bearer":                   nil,
 	"pkg/bearer/ginbearer":         {"pkg/bearer"},
+	"pkg/js/verifier":              nil,
 	"internal":                     nil,
 	"internal/keyset":              nil,
 	"internal/opaque":              nil,
@@ -61,6 +62,7 @@ var rooms = map[string][]string{
 	"internal/needs":               nil,
 	"internal/pgtest":              {"internal/needs"},
 	"internal/apptest":             {"internal/app", "internal/config"},
+	"internal/proxytest":           nil,
 	"internal/config":              nil,
 	"internal/app":                 slices.Concat(edges, flows, nouns, tools, []string{"internal/config", "internal/store", "pkg/bearer"}),
 	"internal/bench":               {"internal/app", "internal/config", "internal/pgtest", "internal/store", "internal/session", "internal/user", "pkg/bearer"},

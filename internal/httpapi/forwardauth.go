@@ -38,8 +38,10 @@ func (s *server) forwardAuth(c *gin.Context) error {
 }
 
 // checkForwarded applies the CSRF rule to the request that the proxy asks for. It
-// asks with GET whatever that request's method is, and names it in a header. A
-// client that forges one makes the check stricter for itself, never weaker.
+// asks with GET whatever that request's method is, and names it in a header; the
+// request's own Sec-Fetch-Site and Origin come along. A client that forges one makes
+// the check stricter for itself, never weaker: every value of every header counts,
+// and only GET, HEAD and OPTIONS as they are written are methods that read.
 func (s *server) checkForwarded(r *http.Request) error {
 	credential, err := bearer.FromRequest(r)
 	if err != nil || !credential.Cookie {
@@ -48,7 +50,7 @@ func (s *server) checkForwarded(r *http.Request) error {
 	for _, name := range []string{"X-Forwarded-Method", "X-Original-Method"} {
 		for _, method := range r.Header.Values(name) {
 			asked := *r
-			asked.Method = strings.ToUpper(method)
+			asked.Method = method
 			if err := bearer.CheckOrigin(&asked, s.guard.Origins); err != nil {
 				return err
 			}

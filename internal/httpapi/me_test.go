@@ -166,9 +166,37 @@ func TestForwardAuth(t *testing.T) {
 	a.do("GET", "/v1/forward-auth?scope=Nope%22", nil, login.bearer(t)).want(t, 422, "invalid-fields")
 	cookies := a.login("ada", "cookie").cookies()
 	a.do("GET", "/v1/forward-auth", nil, cookies).want(t, 204, "")
-	a.do("GET", "/v1/forward-auth", nil, cookies, "X-Forwarded-Method: GET").want(t, 204, "")
-	a.do("GET", "/v1/forward-auth", nil, cookies, "X-Forwarded-Method: POST").want(t, 403, "csrf-rejected")
-	a.do("GET", "/v1/forward-auth", nil, cookies, "X-Original-Method: DELETE", sameOrigin).want(t, 204, "")
+}
+
+// The proxy asks with GET; the method that counts is the one it names.
+func TestForwardAuthByTheMethodThatTheProxyNames(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	cookies, bearer := a.login("ada", "cookie").cookies(), a.login("ada", "bearer").bearer(t)
+	for name, tt := range map[string]struct {
+		headers []string
+		status  int
+	}{
+		"reads":                         {[]string{"X-Forwarded-Method: GET"}, 204},
+		"reads, HEAD":                   {[]string{"X-Forwarded-Method: HEAD"}, 204},
+		"writes silently":               {[]string{"X-Forwarded-Method: POST"}, 403},
+		"writes silently, nginx's name": {[]string{"X-Original-Method: POST"}, 403},
+		"writes from here":              {[]string{"X-Forwarded-Method: POST", sameOrigin}, 204},
+		"writes from its own origin":    {[]string{"X-Original-Method: DELETE", "Origin: " + issuer}, 204},
+		"writes from elsewhere":         {[]string{"X-Forwarded-Method: POST", "Sec-Fetch-Site: cross-site", "Origin: https://evil.example"}, 403},
+		"writes from a sibling":         {[]string{"X-Forwarded-Method: PUT", "Sec-Fetch-Site: same-site"}, 403},
+		"forged beside":                 {[]string{"X-Forwarded-Method: GET", "X-Forwarded-Method: POST"}, 403},
+		"forged under the other name":   {[]string{"X-Original-Method: GET", "X-Forwarded-Method: POST"}, 403},
+		"a list":                        {[]string{"X-Forwarded-Method: GET, POST"}, 403},
+		"in another case":               {[]string{"X-Forwarded-Method: get"}, 403},
+		"empty":                         {[]string{"X-Forwarded-Method: "}, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := map[int]string{204: "", 403: "csrf-rejected"}[tt.status]
+			a.do("GET", "/v1/forward-auth", nil, append([]string{cookies}, tt.headers...)...).want(t, tt.status, code)
+			a.do("GET", "/v1/forward-auth", nil, append([]string{bearer}, tt.headers...)...).want(t, 204, "")
+		})
+	}
 }
 
 func TestRolesTakenAwayAreGoneAtOnce(t *testing.T) {

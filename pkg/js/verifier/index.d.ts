@@ -1,0 +1,95 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** What a valid token says (RFC 9068, section 2.2). */
+export interface Claims {
+  iss: string;
+  aud: string | string[];
+  /** The user's id; of a client that acts for itself, client_id. */
+  sub: string;
+  /** jotgate for its own API. */
+  client_id: string;
+  /** The session. Absent if a client acts for itself (client credentials); auth_time and amr are then, too. */
+  sid?: string;
+  /** Names the token, unlike its text. */
+  jti: string;
+  /** Unix time in seconds, as exp and auth_time are. */
+  iat: number;
+  exp: number;
+  /** When the user proved who they are. */
+  auth_time?: number;
+  /** How they did (RFC 8176). */
+  amr?: string[];
+  roles: string[];
+  /** Separated by spaces. */
+  scope: string;
+  /** How the token has to be presented. */
+  mode: 'bearer' | 'cookie';
+  [name: string]: unknown;
+}
+
+export interface Options {
+  /** jotgate's public URL, compared exactly with iss. */
+  issuer: string;
+  /** What aud must contain. jotgate's default audience is its issuer. */
+  audience: string;
+  /** How far the clocks of issuer and verifier may differ, in seconds: 30 by default, 60 at most. */
+  leeway?: number;
+  /**
+   * The origins from which a request with a cookie may change something: scheme, host and port, exactly as browsers
+   * send them. A service that takes no cookies leaves it out.
+   */
+  origins?: string[];
+  /** Whether a token that is otherwise valid is to be refused. By default none is until it expires. */
+  revoked?: (claims: Claims) => boolean;
+  /** The clock, in milliseconds. */
+  now?: () => number;
+  /** Fetches metadata and keys. */
+  fetch?: typeof globalThis.fetch;
+}
+
+export type Middleware = (
+  req: IncomingMessage & { auth?: Claims },
+  res: ServerResponse,
+  next: (err?: unknown) => void,
+) => Promise<void>;
+
+/** Asks the issuer for its metadata (RFC 8414) and its keys, and fails if they cannot be had. */
+export function createVerifier(options: Options): Promise<Verifier>;
+
+export class Verifier {
+  private constructor();
+  /** Rejects with InvalidTokenError or UnavailableError. Does not look at how the token was presented. */
+  verify(token: string): Promise<Claims>;
+  /** Rejects with an AuthError, which refuse answers. A request that was let in is not verified again. */
+  authenticate(req: IncomingMessage): Promise<Claims>;
+  /** The claims are in req.auth. */
+  requireToken(): Middleware;
+  /** All scopes are needed. */
+  requireScope(...scopes: string[]): Middleware;
+  /** One of roles is needed; no roles let nobody through. */
+  requireRole(...roles: string[]): Middleware;
+}
+
+export function hasScope(claims: Claims, scope: string): boolean;
+
+/** Answers as RFC 6750, section 3 says, with a problem document (RFC 9457). */
+export function refuse(res: ServerResponse, err: AuthError): void;
+
+/** The name of the cookie that carries the access token of a cookie session. */
+export const COOKIE_NAME: '__Host-Http-jotgate-access';
+
+/** Why a request is not let in. The message is for logs; clients are told code and title alone. */
+export class AuthError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly title: string;
+  readonly challenge: string | undefined;
+}
+export class NoCredentialsError extends AuthError {}
+export class MalformedRequestError extends AuthError {}
+export class InvalidTokenError extends AuthError {}
+export class CrossOriginError extends AuthError {}
+export class ForbiddenError extends AuthError {
+  readonly scope: string | undefined;
+}
+export class UnavailableError extends AuthError {}

@@ -1,0 +1,149 @@
+import { UnavailableError } from './errors.js';
+import { parseKeys } from './keys.js';
+
+const maxDocument = 64 * 1024; // bytes
+const second = 1000;
+const fetchTimeout = 5 * second;
+const coolDown = 10 * second; // how long after a fetch an unknown kid causes no other one
+const patience = second; // how long a token waits for newer keys if those that are there have outlived their life
+const [minMaxAge, defaultMaxAge, maxMaxAge] = [60 * second, 300 * second, 3600 * second];
+
+/**
+ * The keys of an issuer. They are fetched when a token needs it: in the last quarter of the life that the issuer gave
+ * them, without making that token wait, and for an unknown kid at most once in a cool-down, however many tokens ask.
+ * Keys that are there stay good while the issuer is away; past their life they are used once the issuer had a second
+ * to replace them. There is no timer to stop.
+ */
+export class Remote {
+  #url;
+  #fetch;
+  #now;
+  #keys = { byKID: new Map(), renew: 0, expires: 0 };
+  #fetching = null;
+  #tried = -Infinity;
+  #failed = null;
+
+  /**
+   * Finds the issuer's keys through its metadata (RFC 8414, section 3).
+   *
+   * @param {{issuer: string, fetch: typeof fetch, now: () => number}} options
+   */
+  static async discover({ issuer, fetch, now }) {
+    const at = new URL(issuer);
+    if (!['https:', 'http:'].includes(at.protocol)) {
+      throw new Error('jotgate: issuer is not an http or https URL');
+    }
+    const r = new Remote();
+    [r.#fetch, r.#now] = [fetch, now];
+    const path = at.pathname.replace(/\/$/, '');
+    const { bytes } = await r.#get(`${at.origin}/.well-known/oauth-authorization-server${path}`);
+    const metadata = JSON.parse(Buffer.from(bytes).toString());
+    if (metadata?.issuer !== issuer) {
+      throw new Error(`jotgate: ${issuer} does not call itself that`);
+    }
+    const keys = new URL(metadata.jwks_uri);
+    if (keys.protocol !== 'https:' && keys.origin !== at.origin) {
+      throw new Error("jotgate: jwks_uri is neither https nor the issuer's own");
+    }
+    r.#url = keys.href;
+    await r.#load();
+    return r;
+  }
+
+  /**
+   * @param {string} kid
+   * @returns {Promise<{alg: string, key: CryptoKey} | undefined>}
+   */
+  async key(kid) {
+    const known = this.#keys.byKID.get(kid);
+    const now = this.#now();
+    if (known === undefined) {
+      return this.#newKey(kid);
+    }
+    if (now >= this.#keys.expires) {
+      const over = this.#refresh();
+      await withTimeout(over, patience - (now - this.#tried));
+      return this.#keys.byKID.get(kid);
+    }
+    if (now >= this.#keys.renew) {
+      this.#refresh();
+    }
+    return known;
+  }
+
+  async #newKey(kid) {
+    await this.#refresh();
+    const key = this.#keys.byKID.get(kid);
+    if (key === undefined && this.#failed !== null) {
+      throw new UnavailableError(this.#failed.message); // it may be the issuer's next one
+    }
+    return key;
+  }
+
+  // Has the keys fetched, unless that is under way or was tried just now. The promise is kept when no fetch is under
+  // way; it is never broken.
+  #refresh() {
+    const since = this.#now() - this.#tried;
+    if (this.#fetching !== null || (0 <= since && since < coolDown)) {
+      return this.#fetching ?? Promise.resolve();
+    }
+    this.#tried = this.#now();
+    this.#fetching = this.#load().then(
+      () => {
+        this.#failed = null;
+      },
+      (err) => {
+        this.#failed = err;
+        const now = this.#now();
+        this.#keys = { ...this.#keys, renew: now + coolDown, expires: now + maxMaxAge };
+      },
+    ).finally(() => {
+      this.#fetching = null;
+    });
+    return this.#fetching;
+  }
+
+  async #load() {
+    const { bytes, life } = await this.#get(this.#url);
+    const byKID = await parseKeys(bytes);
+    const now = this.#now();
+    this.#keys = { byKID, renew: now + life * 0.75, expires: now + life };
+  }
+
+  // Reads a small document, and how long it may be kept. No redirect is followed: keys come from where the issuer said.
+  async #get(url) {
+    const res = await this.#fetch(url, {
+      redirect: 'manual',
+      headers: { Accept: 'application/json' },
+      signal: AbortSignal.timeout(fetchTimeout),
+    });
+    const parts = [];
+    let length = 0;
+    for await (const part of res.body ?? []) {
+      length += part.length;
+      if (length > maxDocument) {
+        throw new Error(`jotgate: ${url}: more than ${maxDocument} bytes`);
+      }
+      parts.push(part);
+    }
+    if (res.status !== 200) {
+      throw new Error(`jotgate: ${url}: status ${res.status}`);
+    }
+    return { bytes: Buffer.concat(parts), life: maxAge(res.headers.get('Cache-Control') ?? '') };
+  }
+}
+
+async function withTimeout(promise, milliseconds) {
+  let timer;
+  const enough = new Promise((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+  });
+  await Promise.race([promise, enough]);
+  clearTimeout(timer);
+}
+
+// max-age (RFC 9111, section 5.2.2.1) within the bounds that keep both the issuer and the verifier well.
+function maxAge(cacheControl) {
+  const found = /(?:^|,)\s*max-age=(\d+)\s*(?:,|$)/i.exec(cacheControl);
+  return found ? Math.min(Math.max(Number(found[1]) * second, minMaxAge), maxMaxAge) : defaultMaxAge;
+}
