@@ -70,6 +70,8 @@ var homes = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"pkg/bearer", "internal/token", "internal/bench"},
 	"github.com/go-jose/":             {"internal/keyset"},
 	"golang.org/x/crypto/argon2":      {"internal/password", "internal/bench"},
+	"golang.org/x/crypto/bcrypt":      {"internal/password"},
+	"golang.org/x/crypto/scrypt":      {"internal/password"},
 	"github.com/FastFilter/":          {"internal/password"},
 	"github.com/throttled/":           {"internal/ratelimit"},
 	"github.com/prometheus/":          {"internal/telemetry"},

@@ -1,5 +1,6 @@
 // Package password hashes and checks passwords with argon2id, in bounded memory
-// and time, and knows which new passwords are too weak to take.
+// and time, and knows which new passwords are too weak to take. It also checks
+// the hashes of Django, so that who comes from there brings their password.
 //
 // It knows no user: whose password it is, and how often somebody may guess, is
 // decided by whoever calls. Hashing runs on a few workers of its own, so that a
@@ -11,10 +12,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Errors a caller can act on.
@@ -95,12 +98,14 @@ func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 // Match is what a password turned out to be.
 type Match struct {
 	OK bool
-	// Outdated tells that the stored hash is weaker than the hasher's parameters.
+	// Outdated tells that the stored hash is weaker than the hasher's parameters,
+	// or another program's.
 	Outdated bool
 }
 
-// Verify tells whether plain is the password behind encoded, a PHC string. An
-// empty encoded stands for nobody: it costs the same and never matches.
+// Verify tells whether plain, the text as it was typed, is the password behind
+// encoded: a PHC string, or a hash that Django wrote ([CheckDjango]). An empty
+// encoded stands for nobody: it costs the same as a PHC string and never matches.
 //
 // admit, if there is one, runs on the worker right before the hash; its error is
 // returned and nothing is hashed. As no more calls are between admit and their
@@ -114,7 +119,7 @@ func (h *Hasher) Verify(ctx context.Context, plain, encoded string, admit func(c
 	if nobody {
 		encoded = h.decoy
 	}
-	stored, err := parse(encoded)
+	stored, err := h.read(encoded)
 	if err != nil {
 		return Match{}, err
 	}
@@ -122,10 +127,30 @@ func (h *Hasher) Verify(ctx context.Context, plain, encoded string, admit func(c
 	if err := h.do(ctx, admit, func() { same = stored.matches(plain) }); err != nil {
 		return Match{}, err
 	}
-	return Match{
-		OK:       same && !nobody,
-		Outdated: stored.params.MemoryKiB < h.params.MemoryKiB || stored.params.Passes < h.params.Passes,
-	}, nil
+	return Match{OK: same && !nobody, Outdated: stored.outdated}, nil
+}
+
+// stored is a hash taken apart.
+type stored struct {
+	matches  func(plain string) bool
+	outdated bool
+}
+
+// read takes a PHC string, or one of Django's hashes, which all begin with the
+// name of their algorithm.
+func (h *Hasher) read(encoded string) (stored, error) {
+	if !strings.HasPrefix(encoded, "$") {
+		matches, err := parseDjango(encoded)
+		if err != nil {
+			return stored{}, err
+		}
+		return stored{matches: asTyped(matches), outdated: true}, nil
+	}
+	own, err := parse(encoded)
+	return stored{
+		matches:  func(plain string) bool { return own.matches(norm.NFC.String(plain)) },
+		outdated: own.params.MemoryKiB < h.params.MemoryKiB || own.params.Passes < h.params.Passes,
+	}, err
 }
 
 // do runs f on a worker and waits for it. f must touch nothing that the caller

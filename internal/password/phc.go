@@ -11,9 +11,9 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// ErrMalformedHash is a stored hash that this program did not write, or that
-// asks for more work than it would ever set.
-var ErrMalformedHash = errors.New("password: not an argon2id PHC string within limits")
+// ErrMalformedHash is a stored hash that neither this program nor Django wrote,
+// or that asks for more work than either would ever set.
+var ErrMalformedHash = errors.New("password: not a stored hash within limits")
 
 // The bounds of what a stored string may ask for. A row is input: one that asks
 // for gigabytes must cost nothing.

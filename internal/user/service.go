@@ -94,8 +94,7 @@ type Authenticated struct {
 // same hash and the same database work as a wrong password, so that neither the
 // answer nor its time tells which users there are.
 func (s *Service) Authenticate(ctx context.Context, identifier, plain string) (Authenticated, error) {
-	plain, err := password.Normalize(plain)
-	if err != nil {
+	if _, err := password.Normalize(plain); err != nil {
 		return Authenticated{}, fmt.Errorf("user: %w", err)
 	}
 	u, bucket, err := s.lookup(ctx, identifier)
@@ -108,8 +107,7 @@ func (s *Service) Authenticate(ctx context.Context, identifier, plain string) (A
 // Confirm checks the password of a user who is signed in already. It spends
 // from the same budget as signing in, and fails in the same ways.
 func (s *Service) Confirm(ctx context.Context, id ID, plain string) (Authenticated, error) {
-	plain, err := password.Normalize(plain)
-	if err != nil {
+	if _, err := password.Normalize(plain); err != nil {
 		return Authenticated{}, fmt.Errorf("user: %w", err)
 	}
 	u, err := s.Store.ByID(ctx, id)
@@ -200,7 +198,8 @@ func (s *Service) lookup(ctx context.Context, identifier string) (User, string, 
 
 // check verifies plain against u, the zero User included. The attempt is paid
 // for on the hashing worker just before the hash, so that no burst of parallel
-// guesses gets more of them looked at than the budget holds.
+// guesses gets more of them looked at than the budget holds. The hasher gets
+// plain as it was typed, because another program may have hashed it like that.
 func (s *Service) check(ctx context.Context, u User, bucket, plain string) (Authenticated, error) {
 	match, err := s.Hasher.Verify(ctx, plain, u.PasswordHash, func(ctx context.Context) error {
 		return s.charge(ctx, bucket)
@@ -213,11 +212,25 @@ func (s *Service) check(ctx context.Context, u User, bucket, plain string) (Auth
 	}
 	a := Authenticated{User: u, bucket: bucket}
 	if match.Outdated {
-		if a.Rehashed, err = s.Hasher.Hash(ctx, plain); err != nil {
-			return Authenticated{}, fmt.Errorf("user: rehash password: %w", err)
+		if a.Rehashed, err = s.renew(ctx, plain); err != nil {
+			return Authenticated{}, err
 		}
 	}
 	return a, nil
+}
+
+// renew returns a new hash of a password that was right. Its rules for a new
+// one do not apply: nobody chose it now.
+func (s *Service) renew(ctx context.Context, plain string) (string, error) {
+	normalized, err := password.Normalize(plain)
+	if err != nil {
+		return "", fmt.Errorf("user: %w", err)
+	}
+	hash, err := s.Hasher.Hash(ctx, normalized)
+	if err != nil {
+		return "", fmt.Errorf("user: rehash password: %w", err)
+	}
+	return hash, nil
 }
 
 func (s *Service) charge(ctx context.Context, bucket string) error {
