@@ -31,6 +31,7 @@ type userView struct {
 	Roles     []string  `json:"roles"`
 	Disabled  bool      `json:"disabled"`
 	CreatedAt time.Time `json:"created_at"`
+	External  string    `json:"external_id,omitempty"`
 }
 
 func viewUser(u user.User) userView {
@@ -38,7 +39,7 @@ func viewUser(u user.User) userView {
 	for i, r := range u.Roles {
 		roles[i] = string(r)
 	}
-	return userView{string(u.ID), string(u.Username), string(u.Email), roles, u.Disabled, u.CreatedAt}
+	return userView{string(u.ID), string(u.Username), string(u.Email), roles, u.Disabled, u.CreatedAt, string(u.ExternalID)}
 }
 
 func (v userView) line() string {

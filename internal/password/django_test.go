@@ -110,7 +110,7 @@ func TestDjangoHashesAreBounded(t *testing.T) {
 		"bcrypt_sha256$$2b$15$" + tail: password.ErrMalformedHash, "bcrypt_sha256$$2b$31$" + tail: password.ErrMalformedHash,
 		"bcrypt_sha256$$2b$03$" + tail: password.ErrMalformedHash, "bcrypt_sha256$$2x$12$" + tail: password.ErrMalformedHash,
 		"bcrypt_sha256$$2b$12$" + tail + "x": password.ErrMalformedHash, "bcrypt_sha256$$2b$12$" + tail + "\n": password.ErrMalformedHash,
-		"bcrypt_sha256$2b$12$" + tail: password.ErrMalformedHash,
+		"bcrypt_sha256$2b$12$" + tail:                    password.ErrMalformedHash,
 		"argon2$argon2id$v=19$m=262145,t=2,p=8" + argon2: password.ErrMalformedHash, "argon2$argon2id$v=19$m=1024,t=11,p=8" + argon2: password.ErrMalformedHash,
 		"argon2$argon2id$v=16$m=1024,t=2,p=8" + argon2: password.ErrMalformedHash, "argon2$argon2i$v=19$m=1024,t=2,p=8" + argon2: password.ErrForeignAlgorithm,
 		"md5$salt$0123456789abcdef0123456789abcdef": password.ErrForeignAlgorithm, "0123456789abcdef0123456789abcdef": password.ErrForeignAlgorithm,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
 	"gorm.io/gorm/logger"
 	"gorm.io/gorm/schema"
 
@@ -202,4 +203,32 @@ func (l late) ParamsFilter(ctx context.Context, sql string, params ...any) (stri
 		return f.ParamsFilter(ctx, sql, params...)
 	}
 	return sql, params
+}
+
+// TestMigrationsKeepUsers takes a database with users down to the first migration
+// and up again.
+func TestMigrationsKeepUsers(t *testing.T) {
+	for name, url := range map[string]string{
+		"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "x.db"), "postgres": pgtest.DSN(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openTest(t, url)
+			if err := db.Users().Create(t.Context(), user.User{ID: "u", Username: "ada", ExternalID: "django:1"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.migrator(t.Context(), func(p *goose.Provider, _ MigrationStatus) error {
+				_, err := p.DownTo(t.Context(), 1)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := db.Users().ByID(t.Context(), "u")
+			if want := (user.User{ID: "u", Username: "ada"}); err != nil || !cmp.Equal(got, want) {
+				t.Errorf("user = %+v, %v; want %+v", got, err, want)
+			}
+		})
+	}
 }

@@ -18,6 +18,7 @@ type userRow struct {
 	Email            *string
 	EmailVerified    bool
 	Roles            string
+	ExternalID       *string
 	PasswordHash     string
 	Disabled         bool
 	CreatedAt        int64 `gorm:"autoCreateTime:false"`
@@ -34,7 +35,8 @@ func (r userRow) user() (user.User, error) {
 	}
 	return user.User{
 		ID: user.ID(r.ID), Username: fromNullable[user.Username](r.Username), Email: fromNullable[user.Email](r.Email),
-		EmailVerified: r.EmailVerified, Roles: roles, PasswordHash: r.PasswordHash, Disabled: r.Disabled,
+		EmailVerified: r.EmailVerified, Roles: roles, ExternalID: fromNullable[user.ExternalID](r.ExternalID),
+		PasswordHash: r.PasswordHash, Disabled: r.Disabled,
 		CreatedAt: fromMicros(r.CreatedAt), TokensValidAfter: fromMicros(r.TokensValidAfter),
 	}, nil
 }
@@ -53,7 +55,7 @@ func (s *Users) Create(ctx context.Context, u user.User) error {
 	err = write(ctx, s.db, "insert user", func(ctx context.Context, q *gorm.DB) error {
 		return gorm.G[userRow](q).Create(ctx, &userRow{
 			ID: string(u.ID), Username: nullable(u.Username), Email: nullable(u.Email), EmailVerified: u.EmailVerified,
-			Roles: roles, PasswordHash: u.PasswordHash, Disabled: u.Disabled,
+			Roles: roles, ExternalID: nullable(u.ExternalID), PasswordHash: u.PasswordHash, Disabled: u.Disabled,
 			CreatedAt: micros(u.CreatedAt), TokensValidAfter: micros(u.TokensValidAfter),
 		})
 	})
@@ -81,6 +83,11 @@ func (s *Users) ByIdentifier(ctx context.Context, i user.Identifier) (user.User,
 		return s.one(ctx, "select user by email", "email = ?", text(i.Email))
 	}
 	return user.User{}, user.ErrNotFound
+}
+
+// ByExternalID implements [user.Store].
+func (s *Users) ByExternalID(ctx context.Context, x user.ExternalID) (user.User, error) {
+	return s.one(ctx, "select user by external id", "external_id = ?", text(x))
 }
 
 func (s *Users) one(ctx context.Context, op, where, value string, lock ...clause.Expression) (user.User, error) {

@@ -9,6 +9,8 @@ const (
 	maxLocalLen    = 64
 	maxLabelLen    = 63
 	maxRoleLen     = 64
+	maxSourceLen   = 32
+	maxExternalLen = 128
 
 	// MaxRoles is how many roles a user may have. They travel in every token, and
 	// a token must fit in a cookie of 4096 bytes.
@@ -28,6 +30,10 @@ type Identifier struct {
 	Username Username
 	Email    Email
 }
+
+// ExternalID names a user as another system did: a word for that system, a
+// colon, and the id there, such as "django:42". Obtain one from [ParseExternalID].
+type ExternalID string
 
 // Role is a word that services give a meaning to. Obtain one from [ParseRole].
 type Role string
@@ -85,6 +91,19 @@ func ParseRole(s string) (Role, error) {
 		return "", ErrInvalidRole
 	}
 	return Role(s), nil
+}
+
+// ParseExternalID returns s, or [ErrInvalidExternal]. The system is 1 to 32 of
+// [a-z0-9._-], the id is printable ASCII without spaces, and together they are at
+// most 128 bytes. Nothing is folded: the other system may tell case apart.
+func ParseExternalID(s string) (ExternalID, error) {
+	source, id, ok := strings.Cut(s, ":")
+	printable := func(c byte) bool { return ' ' < c && c <= '~' }
+	if !ok || source == "" || id == "" || len(source) > maxSourceLen || len(s) > maxExternalLen ||
+		!only(source, isWord) || !only(id, printable) {
+		return "", ErrInvalidExternal
+	}
+	return ExternalID(s), nil
 }
 
 // foldASCII folds A to Z only. Unicode's folding would make the Kelvin sign a k

@@ -23,6 +23,7 @@ var (
 	ErrInvalidUsername = errors.New("user: not a username")
 	ErrInvalidEmail    = errors.New("user: not an email address")
 	ErrInvalidRole     = errors.New("user: not a role")
+	ErrInvalidExternal = errors.New("user: not an external id")
 	ErrBadCredentials  = errors.New("user: identifier or password is wrong")
 )
 
@@ -48,7 +49,10 @@ type User struct {
 	// EmailVerified tells that the owner of Email has proved to be this user.
 	EmailVerified bool
 	Roles         []Role
-	// PasswordHash is a PHC string, or empty for a user whom no password opens.
+	// ExternalID is whom another system knew this user as; empty if none did.
+	ExternalID ExternalID
+	// PasswordHash is what [password.Hasher.Verify] takes, or empty for a user
+	// whom no password opens.
 	PasswordHash string
 	Disabled     bool
 	CreatedAt    time.Time
@@ -69,14 +73,17 @@ type Change struct {
 }
 
 // Store keeps users. Its methods join the transaction that ctx carries, if any.
-type Store interface {
-	// Create returns [ErrIdentityTaken] if the username or the email is registered.
+type Store interface { //nolint:interfacebloat // one for each way to a user; a second interface would hide the seventh
+	// Create returns [ErrIdentityTaken] if the username, the email or the external
+	// id is registered.
 	Create(ctx context.Context, u User) error
 	// ByID returns [ErrNotFound] if there is no such user. Inside a transaction
 	// nobody else changes the user until it ends.
 	ByID(ctx context.Context, id ID) (User, error)
 	// ByIdentifier returns [ErrNotFound] if there is no such user.
 	ByIdentifier(ctx context.Context, i Identifier) (User, error)
+	// ByExternalID returns [ErrNotFound] if there is no such user.
+	ByExternalID(ctx context.Context, x ExternalID) (User, error)
 	// List returns at most limit users with an id above after, in order of id.
 	List(ctx context.Context, after ID, limit int) ([]User, error)
 	// Update returns [ErrNotFound], or [ErrIdentityTaken].

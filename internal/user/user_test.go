@@ -244,3 +244,16 @@ func TestWeakerHashIsRenewed(t *testing.T) {
 		t.Errorf("a wrong password is hashed anew: %q, %v", a.Rehashed, err)
 	}
 }
+
+func TestParseExternalID(t *testing.T) {
+	for in, want := range map[string]bool{
+		"django:42": true, "django:550e8400-e29b-41d4-a716-446655440000": true, "crm.v2:A:b": true, "django:" + strings.Repeat("7", 121): true,
+		"": false, "42": false, ":42": false, "django:": false, "Django:42": false, "django:4 2": false, "django:42\n": false, "django:é": false,
+		strings.Repeat("d", 33) + ":1": false, "django:" + strings.Repeat("7", 122): false,
+	} {
+		got, err := user.ParseExternalID(in)
+		if (err == nil) != want || want && string(got) != in || err != nil && !errors.Is(err, user.ErrInvalidExternal) {
+			t.Errorf("ParseExternalID(%.40q) = %q, %v; want ok %t", in, got, err, want)
+		}
+	}
+}

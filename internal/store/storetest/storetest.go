@@ -120,7 +120,7 @@ func (k kit) user(name string) user.User {
 	k.Helper()
 	u := user.User{
 		ID: user.ID(k.id()), Username: user.Username(name), Email: user.Email(name + "@example.com"), EmailVerified: true,
-		Roles: []user.Role{"admin", "billing:read"}, PasswordHash: "$argon2id$…", CreatedAt: epoch(),
+		Roles: []user.Role{"admin", "billing:read"}, ExternalID: user.ExternalID("django:" + name), PasswordHash: "$argon2id$…", CreatedAt: epoch(),
 		TokensValidAfter: epoch().Add(time.Hour).Truncate(time.Second),
 	}
 	k.must(k.db.Users().Create(k.Context(), u))

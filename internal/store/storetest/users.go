@@ -37,6 +37,7 @@ func usersReadBack(k kit) {
 		func() (user.User, error) {
 			return users.ByIdentifier(k.Context(), user.Identifier{Email: "ada@example.com"})
 		},
+		func() (user.User, error) { return users.ByExternalID(k.Context(), "django:ada") },
 	} {
 		got, err := read()
 		k.must(err)
@@ -58,6 +59,7 @@ func usersUnique(k kit) {
 		{ID: "1", Username: "ada"},
 		{ID: "2", Email: "ada@example.com"},
 		{ID: "3", Username: "other", Email: "ada@example.com"},
+		{ID: "4", Username: "other", ExternalID: "django:ada"},
 	} {
 		k.wantErr(k.db.Users().Create(k.Context(), u), user.ErrIdentityTaken)
 	}
@@ -85,6 +87,8 @@ func usersNobody(k kit) {
 		_, err = k.db.Users().ByIdentifier(k.Context(), user.Identifier{Username: user.Username(s)})
 		k.wantErr(err, user.ErrNotFound)
 		_, err = k.db.Users().ByIdentifier(k.Context(), user.Identifier{Email: user.Email(s)})
+		k.wantErr(err, user.ErrNotFound)
+		_, err = k.db.Users().ByExternalID(k.Context(), user.ExternalID(s))
 		k.wantErr(err, user.ErrNotFound)
 		disabled := true
 		k.wantErr(k.db.Users().Update(k.Context(), user.ID(s), user.Change{Disabled: &disabled}), user.ErrNotFound)
@@ -148,7 +152,9 @@ func usersUpdateZero(k kit) {
 	}))
 	got, err := k.db.Users().ByID(k.Context(), u.ID)
 	k.must(err)
-	k.equal(got, user.User{ID: u.ID, Username: u.Username, CreatedAt: u.CreatedAt, TokensValidAfter: u.TokensValidAfter})
+	k.equal(got, user.User{
+		ID: u.ID, Username: u.Username, ExternalID: u.ExternalID, CreatedAt: u.CreatedAt, TokensValidAfter: u.TokensValidAfter,
+	})
 
 	another := k.user("eve")
 	k.must(k.db.Users().Update(k.Context(), another.ID, user.Change{Email: &email}))
