@@ -27,6 +27,7 @@ const (
 	PasswordChanged Kind = "user.password_changed"
 	PasswordRefused Kind = "user.password_refused"
 	UserCreated     Kind = "user.created"
+	UserImported    Kind = "user.imported"
 	UserDisabled    Kind = "user.disabled"
 	UserEnabled     Kind = "user.enabled"
 	RolesChanged    Kind = "user.roles_changed"

@@ -80,6 +80,19 @@ func (g *Gate) login(ctx context.Context, c Credentials, v *flow.Visit) (Tokens,
 	if err := g.take(ctx, g.Limits.Login, v.AddressKey, v); err != nil {
 		return Tokens{}, err
 	}
+	t, err := g.enter(ctx, c, v)
+	if errors.Is(err, errRenewed) {
+		return g.enter(ctx, c, v)
+	}
+	return t, err
+}
+
+// errRenewed is a password that was right, and whose outdated hash somebody else
+// has replaced in the meantime: most likely a login of the same user, which met
+// this one and renewed the hash. Looking again tells.
+var errRenewed = fmt.Errorf("gate: the hash was renewed meanwhile: %w", user.ErrBadCredentials)
+
+func (g *Gate) enter(ctx context.Context, c Credentials, v *flow.Visit) (Tokens, error) {
 	a, err := g.Users.Authenticate(ctx, c.Identifier, c.Password)
 	if errors.Is(err, user.ErrBadCredentials) {
 		return Tokens{}, g.Refuse(ctx, audit.Event{Kind: audit.LoginRefused, UserID: string(a.User.ID), Origin: v.Origin}, err)
@@ -118,6 +131,9 @@ func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated) (user.User,
 		return user.User{}, fmt.Errorf("gate: look at user again: %w", err)
 	}
 	if u.Disabled || u.PasswordHash != a.User.PasswordHash {
+		if !u.Disabled && a.Rehashed != "" {
+			return user.User{}, errRenewed
+		}
 		return user.User{}, user.ErrBadCredentials
 	}
 	if a.Rehashed != "" {

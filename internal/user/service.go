@@ -67,14 +67,22 @@ func (s *Service) New(ctx context.Context, d Draft, roles []Role) (User, error) 
 	if err != nil {
 		return User{}, fmt.Errorf("user: hash password: %w", err)
 	}
-	id, err := uuid.NewV7()
+	id, err := newID()
 	if err != nil {
-		return User{}, fmt.Errorf("user: make an id: %w", err)
+		return User{}, err
 	}
 	return User{
-		ID: ID(id.String()), Username: d.username, Email: d.email, Roles: roles,
+		ID: id, Username: d.username, Email: d.email, Roles: roles,
 		PasswordHash: hash, CreatedAt: s.Now().UTC().Truncate(time.Microsecond),
 	}, nil
+}
+
+func newID() (ID, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("user: make an id: %w", err)
+	}
+	return ID(id.String()), nil
 }
 
 // Authenticated is a user whose password was right a moment ago. The flow that
