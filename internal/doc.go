@@ -17,14 +17,15 @@
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly
 //	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
+//	djangousers  edge in   the users of a Django project: its table or a dump of it, read row by row
 //	flow                   what flows have in common: a request as they see it, and the ledger in which they commit
-//	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users
+//	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users, imports among them
 //	user         noun      who may sign in, and the only path on which a password is checked
 //	session      noun      how long a sign-in lasts: rotation, reuse, devices
 //	revocation   noun      what verifiers must no longer accept, as an ordered feed
 //	audit        noun      security events, append-only
 //	store        edge out  GORM on SQLite and PostgreSQL, one file per noun; migrations; storetest
-//	password     tool      argon2id with bounded work; password rules; the list of common passwords
+//	password     tool      argon2id with bounded work, and Django's hashes; password rules; the list of common passwords
 //	token        tool      mints access tokens, mints and reads refresh tokens
 //	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
 //	ratelimit    tool      GCRA per key, in memory
@@ -34,6 +35,7 @@
 //	needs                  skips or fails a test whose machine lacks something
 //	pgtest                 gives tests a PostgreSQL database of their own
 //	apptest                runs the whole program within a test
+//	djangotest             runs it beside a real Django project, with the files of configs/django
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools
@@ -54,6 +56,7 @@
 //	refresh token   a signed pointer (session, generation) without authority of its own
 //	access token    a short-lived signed JWT that any verifier can check by itself
 //	subject         the user id inside a token
+//	external id     whom another system knew a user as, kept when the user is imported
 //	end             to make a session over, for whatever reason
 //	key set         the signing keys and their public halves
 //	revocation feed the ordered record of what ended before its tokens expired
