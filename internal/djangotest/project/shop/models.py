@@ -3,5 +3,5 @@ from django.db import models
 
 
 class JotgateUser(models.Model):
-    subject = models.CharField(max_length=64, primary_key=True)
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True)
+    subject = models.CharField(max_length=64, unique=True)
