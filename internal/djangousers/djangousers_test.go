@@ -90,8 +90,10 @@ func TestReadSQLite(t *testing.T) {
 			{ID: "7", Username: "ada", Email: "ada@example.com", Password: "!x", Active: true, Joined: time.Date(2019, 1, 2, 3, 4, 5, 678901000, time.UTC)},
 		},
 		bad: []djangousers.RowError{
-			{ID: "3", Reason: "username is not text"}, {ID: "4", Reason: "username is not text"},
-			{ID: "5", Reason: "is_active is neither true nor false"}, {ID: "6", Reason: "date_joined is not a time"},
+			{ID: "3", Reason: "username is not text"},
+			{ID: "4", Reason: "username is not text"},
+			{ID: "5", Reason: "is_active is neither true nor false"},
+			{ID: "6", Reason: "date_joined is not a time"},
 		},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(collected{})); diff != "" {
