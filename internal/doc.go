@@ -19,8 +19,9 @@
 //	config                 what an operator decides, loaded strictly
 //	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
 //	oauthapi     edge in   the OAuth 2 wire: forms, and errors as RFC 6749 has them
+//	djangousers  edge in   the users of a Django project: its table or a dump of it, read row by row
 //	flow                   what flows have in common: a request as they see it, and the ledger in which they commit
-//	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users
+//	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users, imports among them
 //	oauth        flow      client credentials, introspection, revocation; registering clients
 //	user         noun      who may sign in, and the only path on which a password is checked
 //	session      noun      how long a sign-in lasts: rotation, reuse, devices
@@ -31,7 +32,7 @@
 //	store        edge out  GORM on SQLite and PostgreSQL, one file per noun; migrations; storetest
 //	opaque       tool      makes and checks the secrets that programs keep
 //	scope        tool      the syntax of scopes
-//	password     tool      argon2id with bounded work; password rules; the list of common passwords
+//	password     tool      argon2id with bounded work, and Django's hashes; password rules; the list of common passwords
 //	token        tool      mints access tokens, mints and reads refresh tokens
 //	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
 //	ratelimit    tool      GCRA per key, in memory
@@ -42,6 +43,7 @@
 //	pgtest                 gives tests a PostgreSQL database of their own
 //	apptest                runs the whole program within a test
 //	proxytest              runs nginx with configs/nginx.conf in front of the whole program
+//	djangotest             runs it beside a real Django project, with the files of configs/django
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools
@@ -67,6 +69,7 @@
 //	API key         an opaque credential of a program that acts for a user
 //	client          a program with an account of its own (OAuth), which acts for itself
 //	scope           the name of something that a program may do
+//	external id     whom another system knew a user as, kept when the user is imported
 //	end             to make a session over, for whatever reason
 //	key set         the signing keys and their public halves
 //	revocation feed the ordered record of what ended before its tokens expired

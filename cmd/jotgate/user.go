@@ -65,6 +65,7 @@ func (g *program) userCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		g.createUser(),
+		g.importUsers(),
 		&cobra.Command{Use: "list", Short: "List all users", Args: cobra.NoArgs, RunE: g.listUsers},
 		g.changeUser("disable USER", "Keep the user out and end all that the user holds", cobra.ExactArgs(1),
 			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Disable(ctx, u.ID) }),

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jotgate/jotgate/internal/djangousers"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+func (g *program) importUsers() *cobra.Command {
+	var from, role string
+	var s djangousers.Source
+	var o djangousers.Options
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Import users from a Django project, with their passwords; a dry run without --apply",
+		Long: `Import users from a Django project, with their passwords. Without --apply
+nothing is kept: the report says what would happen.
+
+--source is an SQLite database, what "manage.py dumpdata auth.user" wrote, or a URL
+postgres://…, which is read in a read-only transaction. Leave the password out of
+the URL and put it into PGPASSWORD or ~/.pgpass, where other users of the machine
+do not see it.
+
+Importing again imports nobody twice: each user keeps the id from there as an
+external id, such as django:42. A user who cannot be taken is told of and stops
+nothing.`,
+		Example: `  jotgate user import --from django --source db.sqlite3
+  jotgate user import --from django --source postgres://django@db.example.com/shop --superuser-role admin --apply`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if from != "django" {
+				return errors.New("users are imported --from django; nothing else is known")
+			}
+			if s.Location == "" {
+				return errors.New("--source is needed: an SQLite database, a dump, or postgres://…")
+			}
+			if role != "" {
+				if o.SuperuserRole, err = user.ParseRole(role); err != nil {
+					return err
+				}
+			}
+			a, err := g.open(cmd)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, a.Close()) }()
+			report, err := djangousers.Import(cmd.Context(), a.Gate, s, o)
+			return errors.Join(err, g.print(cmd.OutOrStdout(), report, func(w io.Writer) error { return writeReport(w, report) }))
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "what the users come from: django")
+	cmd.Flags().StringVar(&s.Location, "source", "", "SQLite database, dump in JSON, or postgres://…")
+	cmd.Flags().StringVar(&s.Table, "table", djangousers.DefaultTable, "table of the user model")
+	cmd.Flags().StringVar(&role, "superuser-role", "", "`role` that superusers get; left out, none")
+	cmd.Flags().BoolVar(&o.Apply, "apply", false, "import, rather than tell what would happen")
+	return cmd
+}
+
+// writeReport quotes what comes from there: it may hold what moves a terminal's
+// cursor.
+func writeReport(w io.Writer, r djangousers.Report) error {
+	for _, row := range r.Rows {
+		why := strings.Join(row.Notes, "; ")
+		if row.Reason != "" {
+			why = row.Reason
+		}
+		if _, err := fmt.Fprintf(w, "%s  %q  %s: %s\n", row.ExternalID, row.Username, row.Outcome, why); err != nil {
+			return err
+		}
+	}
+	did, hint := djangousers.Imported, ""
+	if !r.Applied {
+		did, hint = djangousers.WouldImport, "; nothing was kept, --apply imports"
+	}
+	_, err := fmt.Fprintf(w, "read %d: %s %d, %s %d, %s %d%s\n", r.Read, did, r.Imported, djangousers.AlreadyThere, r.AlreadyThere, djangousers.Skipped, r.Skipped, hint)
+	return err
+}
