@@ -18,6 +18,7 @@
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly
 //	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
+//	web/spa      edge in   the files of the sample single-page app, which httpapi serves
 //	flow                   what flows have in common: a request as they see it, and the ledger in which they commit
 //	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users
 //	user         noun      who may sign in, and the only path on which a password is checked
@@ -35,6 +36,7 @@
 //	needs                  skips or fails a test whose machine lacks something
 //	pgtest                 gives tests a PostgreSQL database of their own
 //	apptest                runs the whole program within a test
+//	web/browsertest        drives the sample app in Chromium
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools
