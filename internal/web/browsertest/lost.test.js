@@ -11,7 +11,7 @@ async function lossyProxy(t) {
   const server = createServer((from, to) => {
     const refresh = from.url === '/v1/refresh';
     if (refresh) proxy.keys.push(from.headers['idempotency-key']);
-    const onward = request(ORIGIN + from.url, { method: from.method, headers: from.headers }, (answer) => {
+    const onward = request(ORIGIN + from.url, { method: from.method, headers: from.headers, agent: false }, (answer) => {
       if (refresh && proxy.lose) return to.destroy();
       to.writeHead(answer.statusCode, answer.rawHeaders);
       answer.pipe(to);
@@ -20,7 +20,10 @@ async function lossyProxy(t) {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  t.after(() => server.closeAllConnections() ?? server.close());
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   proxy.origin = `http://localhost:${server.address().port}`;
   return proxy;
 }

@@ -51,7 +51,7 @@ function showEntrance() {
 function showUser(user) {
   $('hello').textContent = `Hello, ${user.username ?? user.email}`;
   formOf('password').elements.username.defaultValue = user.username ?? user.email;
-  const rows = { Username: user.username, Email: user.email, Roles: user.roles.join(', '), Since: when(user.created_at), Id: user.id };
+  const rows = { Username: user.username, Email: user.email, Roles: user.roles.join(', '), 'Here since': when(user.created_at), ID: user.id };
   const known = Object.entries(rows).filter(([, value]) => value);
   $('you').replaceChildren(...known.flatMap(([name, value]) => [element('dt', name), element('dd', value)]));
 }

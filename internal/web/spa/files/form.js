@@ -62,7 +62,7 @@ function showFieldError(input, text) {
   error.className = 'error';
   error.id = `${input.id}-error`;
   error.setAttribute('role', 'alert');
-  input.closest('.field').append(error);
+  input.after(error);
   input.setAttribute('aria-invalid', 'true');
   input.setAttribute('aria-describedby', [error.id, input.getAttribute('aria-describedby')].filter(Boolean).join(' '));
   error.textContent = text;
