@@ -14,12 +14,14 @@
 //	pkg/bearer             verifies jotgate's access tokens in any Go service; knows nothing of this module
 //	pkg/bearer/ginbearer   the same as Gin middleware; jotgate itself uses it
 //	pkg/js/verifier        the same for Node, as the npm package @jotgate/verifier; one vector file holds both
+//	pkg/js                 the client for browsers, @jotgate/client; knows nothing of this module
 //
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly
 //	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
 //	oauthapi     edge in   the OAuth 2 wire: forms, and errors as RFC 6749 has them
 //	djangousers  edge in   the users of a Django project: its table or a dump of it, read row by row
+//	web/spa      edge in   the files of the sample single-page app, which httpapi serves
 //	flow                   what flows have in common: a request as they see it, and the ledger in which they commit
 //	gate         flow      register, login, refresh, logout, change password, close; an operator's acts on users, imports among them
 //	oauth        flow      client credentials, introspection, revocation; registering clients
@@ -44,6 +46,7 @@
 //	apptest                runs the whole program within a test
 //	proxytest              runs nginx with configs/nginx.conf in front of the whole program
 //	djangotest             runs it beside a real Django project, with the files of configs/django
+//	web/browsertest        drives the sample app in Chromium
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools

@@ -49,15 +49,19 @@ func welcome(w io.Writer, c config.Config, l app.Listening) {
 	if full, err := filepath.Abs(data); err == nil {
 		data = full
 	}
+	app := ""
+	if c.SampleApp() {
+		app = "  app         " + c.PublicURL + "/app\n"
+	}
 	fmt.Fprintf(w, `jotgate is listening.
   API         %s (on %s)
   docs        %s/docs
-  operations  http://%s/metrics
+%s  operations  http://%s/metrics
   data        %s
 Try it:
   curl -s %s/v1/users -H 'Content-Type: application/json' \
     -d '{"username":"ada","password":"correct horse battery staple"}'
-`, c.PublicURL, l.API, c.PublicURL, l.Operations, data, c.PublicURL)
+`, c.PublicURL, l.API, c.PublicURL, app, l.Operations, data, c.PublicURL)
 }
 
 func (g *program) healthCommand() *cobra.Command {

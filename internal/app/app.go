@@ -278,7 +278,8 @@ func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err er
 	}
 	api := httpapi.Config{
 		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
-		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, Ready: a.ready, Metrics: metrics, Log: a.log, Now: time.Now,
+		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, SampleApp: c.SampleApp(),
+		Ready: a.ready, Metrics: metrics, Log: a.log, Now: time.Now,
 	}
 	a.Operations = httpapi.Operations(api)
 	a.API, err = httpapi.New(api)

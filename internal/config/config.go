@@ -38,6 +38,7 @@ type Config struct { //nolint:recvcheck // what prints takes a copy
 	Password  Password  `koanf:"password"`
 	Cookie    Cookie    `koanf:"cookie"`
 	CORS      CORS      `koanf:"cors"`
+	SPA       SPA       `koanf:"spa"`
 	RateLimit RateLimit `koanf:"rate_limit"`
 	Log       Log       `koanf:"log"`
 	Audit     Audit     `koanf:"audit"`
@@ -102,6 +103,21 @@ type CORS struct {
 	AllowedOrigins []string `koanf:"allowed_origins" check:"origin" usage:"origins whose scripts may call the API with credentials"`
 }
 
+// SPA is the sample single-page app.
+type SPA struct {
+	Enabled string `koanf:"enabled" oneof:"auto,true,false" usage:"whether the sample app is under /app: true, false, or auto, which is true while the public URL is plain http"`
+}
+
+// SampleApp reports whether the sample app is served. By default it is where
+// people develop, which is where there is no TLS.
+func (c *Config) SampleApp() bool {
+	switch c.SPA.Enabled {
+	case "true", "false":
+		return c.SPA.Enabled == "true"
+	}
+	return strings.HasPrefix(c.PublicURL, "http://")
+}
+
 // RateLimit is how often one user, address or session may try.
 type RateLimit struct {
 	Enabled                 bool          `koanf:"enabled" usage:"whether requests are limited"`
@@ -135,6 +151,7 @@ func Default() Config {
 		Token:        Token{Alg: "ES256", AccessTTL: 10 * time.Minute},
 		Refresh:      Refresh{Grace: 10 * time.Second, IdleTTL: 30 * 24 * time.Hour, AbsoluteTTL: 90 * 24 * time.Hour},
 		Password:     Password{MemoryKiB: 19 * 1024, Passes: 2, Queue: 256, MinLength: 15},
+		SPA:          SPA{Enabled: "auto"},
 		RateLimit: RateLimit{
 			Enabled: true, UserFailures: 10, UserRecovery: 30 * time.Second,
 			LoginsPerMinute: 30, RegistrationsPerHour: 10, RefreshesPerMinute: 60, PasswordChecksPerMinute: 10,

@@ -95,6 +95,8 @@ func TestMistakes(t *testing.T) {
 		{"idle after absolute", "", []string{"JOTGATE_REFRESH_IDLE_TTL=2161h"}, "refresh.idle_ttl: 2161h is more than refresh.absolute_ttl, 2160h"},
 		{"unknown algorithm", "", []string{"JOTGATE_TOKEN_ALG=none"}, `"none" is not one of ES256, EdDSA, RS256`},
 		{"algorithm in another case", "", []string{"JOTGATE_TOKEN_ALG=es256"}, "is not one of"},
+		{"sample app now and then", "spa:\n  enabled: maybe\n", nil, `"maybe" is not one of auto, true, false`},
+		{"true for a word", "log:\n  level: true\n", nil, `"true" is not one of debug, info, warn, error`},
 		{"neither true nor false", "", []string{"JOTGATE_RATE_LIMIT_ENABLED=yes"}, "must be true or false"},
 		{"public URL with a path", "", []string{"JOTGATE_PUBLIC_URL=https://example.com/auth"}, "is not an origin"},
 		{"public URL with a slash", "", []string{"JOTGATE_PUBLIC_URL=https://example.com/"}, "is not an origin"},
@@ -127,6 +129,26 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("the error repeats a secret: %v", err)
 			}
 		})
+	}
+}
+
+func TestSampleAppIsForDevelopment(t *testing.T) {
+	tests := []struct {
+		file, url string
+		want      bool
+	}{
+		{"", "http://localhost:8080", true},
+		{"", "https://auth.example.com", false},
+		{"spa:\n  enabled: true\n", "https://auth.example.com", true},
+		{"spa:\n  enabled: \"true\"\n", "https://auth.example.com", true},
+		{"spa:\n  enabled: false\n", "http://localhost:8080", false},
+		{"spa:\n  enabled: \"auto\"\n", "http://localhost:8080", true},
+	}
+	for _, tt := range tests {
+		c, err := load(t, tt.file, []string{"JOTGATE_PUBLIC_URL=" + tt.url})
+		if err != nil || c.SampleApp() != tt.want {
+			t.Errorf("%q on %s: %t, %v; want %t", tt.file, tt.url, c.SampleApp(), err, tt.want)
+		}
 	}
 }
 

@@ -51,6 +51,9 @@ func (f field) set(v reflect.Value, raw any) error {
 }
 
 func (f field) text(raw any) (string, error) {
+	if b, ok := raw.(bool); ok && len(f.oneOf) > 0 {
+		raw = strconv.FormatBool(b) // what YAML makes of true without quotes
+	}
 	s, ok := raw.(string)
 	if !ok {
 		return "", errors.New("must be text; put it in quotes")

@@ -23,10 +23,26 @@ var openAPIYAML []byte
 //go:embed docs/index.html docs/page.css docs/page.js docs/swagger-ui.css docs/swagger-ui-bundle.js
 var docsFiles embed.FS
 
-// docsFile is a file as it is served.
-type docsFile struct {
+// asset is a file as it is served.
+type asset struct {
 	body              []byte
 	contentType, etag string
+}
+
+// assets are the files of a page by name. The page itself has none.
+type assets map[string]asset
+
+func newAssets(files map[string][]byte) assets {
+	types := map[string]string{
+		".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+		".svg": "image/svg+xml",
+	}
+	all := make(assets, len(files))
+	for name, body := range files {
+		all[name] = asset{body: body, contentType: types[path.Ext(name)], etag: etagOf(body)}
+	}
+	all[""] = all["index.html"]
+	return all
 }
 
 // openAPIDocument returns the OpenAPI document as JSON, and its entity tag.
@@ -36,7 +52,7 @@ func openAPIDocument() (body []byte, etag string) {
 }
 
 //nolint:gochecknoglobals // the converted form of an embedded file, never changed
-var openAPIOnce = sync.OnceValue(func() docsFile {
+var openAPIOnce = sync.OnceValue(func() asset {
 	var document any
 	if err := yaml.Unmarshal(openAPIYAML, &document); err != nil {
 		panic(fmt.Sprintf("httpapi: embedded openapi.yaml: %v", err)) // a broken build
@@ -45,36 +61,22 @@ var openAPIOnce = sync.OnceValue(func() docsFile {
 	if err != nil {
 		panic(fmt.Sprintf("httpapi: embedded openapi.yaml: %v", err)) // a broken build
 	}
-	return docsFile{body: body, contentType: "application/json", etag: etagOf(body)}
+	return asset{body: body, contentType: "application/json", etag: etagOf(body)}
 })
 
-// docsAsset returns a file of the docs page; the page itself has no name.
-func docsAsset(name string) (docsFile, bool) {
-	if name == "" {
-		name = "index.html"
-	}
-	f, ok := docsOnce()[name]
-	return f, ok
-}
-
 //nolint:gochecknoglobals // embedded files with their tags, never changed
-var docsOnce = sync.OnceValue(func() map[string]docsFile {
-	types := map[string]string{
-		".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-	}
+var docsOnce = sync.OnceValue(func() assets {
 	entries, err := docsFiles.ReadDir("docs")
 	if err != nil {
 		panic(fmt.Sprintf("httpapi: embedded docs: %v", err)) // a broken build
 	}
-	files := make(map[string]docsFile, len(entries))
+	files := make(map[string][]byte, len(entries))
 	for _, e := range entries {
-		body, err := docsFiles.ReadFile("docs/" + e.Name())
-		if err != nil {
+		if files[e.Name()], err = docsFiles.ReadFile("docs/" + e.Name()); err != nil {
 			panic(fmt.Sprintf("httpapi: embedded docs: %v", err)) // a broken build
 		}
-		files[e.Name()] = docsFile{body: body, contentType: types[path.Ext(e.Name())], etag: etagOf(body)}
 	}
-	return files
+	return newAssets(files)
 })
 
 func etagOf(body []byte) string {

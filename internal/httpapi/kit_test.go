@@ -82,6 +82,7 @@ type api struct {
 type options struct {
 	database    string // "" for SQLite
 	closed      bool
+	noApp       bool // the sample app is off
 	limits      func(l *gate.Limits)
 	attempts    bool
 	trusted     []string
@@ -164,7 +165,7 @@ func (a *api) build(o options) {
 	})
 	h, err := httpapi.New(httpapi.Config{
 		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
-		TrustedProxies: o.proxies, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Now: a.now,
+		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Now: a.now,
 		Ready: func(context.Context) []httpapi.Dependency {
 			return []httpapi.Dependency{{Name: "database", Err: a.down}}
 		},

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/pgtest"
+	"github.com/jotgate/jotgate/internal/web/spa"
 )
 
 func TestStrictJSON(t *testing.T) {
@@ -91,6 +93,10 @@ func TestPathsAndMethods(t *testing.T) {
 		{"BREW", "/v1/login", 405, "method-not-allowed", "POST"},
 		{"GET", "/docs/nothing.js", 404, "no-such-route", ""},
 		{"GET", "/docs/..%2fopenapi.yaml", 404, "no-such-route", ""},
+		{"GET", "/app/", 404, "no-such-route", ""},
+		{"GET", "/app/nothing.js", 404, "no-such-route", ""},
+		{"GET", "/app/..%2fspa.go", 404, "no-such-route", ""},
+		{"POST", "/app", 405, "method-not-allowed", "GET, HEAD"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+tt.path, func(t *testing.T) {
@@ -117,9 +123,31 @@ func sortedList(s string) string {
 	return strings.Join(words, ", ")
 }
 
+func TestSampleApp(t *testing.T) {
+	a := newAPI(t)
+	for name, body := range spa.Files() {
+		got := a.do("GET", "/app/"+name, nil).want(t, 200, "")
+		if !bytes.Equal(got.body, body) || got.Header.Get("Content-Security-Policy") != spa.Policy || got.Header.Get("Content-Type") == "" {
+			t.Errorf("%s: %d bytes of %q under %q", name, len(got.body), got.Header.Get("Content-Type"), got.Header.Get("Content-Security-Policy"))
+		}
+	}
+	got := a.do("GET", "/app", nil).want(t, 200, "")
+	if got.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("Content-Type = %q", got.Header.Get("Content-Type"))
+	}
+	a.do("GET", "/app", nil, "If-None-Match: "+got.Header.Get("ETag")).want(t, 304, "")
+}
+
+func TestSampleAppIsOff(t *testing.T) {
+	a := newAPI(t, func(o *options) { o.noApp = true })
+	for _, path := range []string{"/app", "/app/app.js"} {
+		a.do("GET", path, nil).want(t, 404, "no-such-route")
+	}
+}
+
 func TestHeadersOnEveryAnswer(t *testing.T) {
 	a := newAPI(t)
-	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/docs", "/.well-known/jwks.json", "/v1/me", "/nowhere"} {
+	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/docs", "/app", "/app/app.js", "/.well-known/jwks.json", "/v1/me", "/nowhere"} {
 		got := a.do("GET", path, nil)
 		for name, want := range map[string]string{
 			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Strict-Transport-Security": "",
@@ -131,7 +159,7 @@ func TestHeadersOnEveryAnswer(t *testing.T) {
 		if csp := got.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
 			t.Errorf("%s: Content-Security-Policy = %q", path, csp)
 		}
-		public := path == "/openapi.json" || path == "/docs" || path == "/.well-known/jwks.json"
+		public := path == "/openapi.json" || path == "/docs" || path == "/.well-known/jwks.json" || strings.HasPrefix(path, "/app")
 		if noStore := got.Header.Get("Cache-Control") == "no-store"; noStore == public {
 			t.Errorf("%s: Cache-Control = %q", path, got.Header.Get("Cache-Control"))
 		}

@@ -37,7 +37,7 @@ var described = sync.OnceValues(func() (*openapi3.T, error) {
 	}
 	var answer recorder
 	h.ServeHTTP(&answer, req)
-	for _, kind := range []string{"text/html", "text/css", "text/javascript"} {
+	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml"} {
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.PlainBodyDecoder)
 	}
 	doc, err := openapi3.NewLoader().LoadFromData(answer.Bytes())
@@ -51,7 +51,7 @@ var described = sync.OnceValues(func() (*openapi3.T, error) {
 func bare() httpapi.Config {
 	return httpapi.Config{
 		PublicURL: issuer, Log: slog.New(slog.DiscardHandler), Now: time.Now, Metrics: telemetry.NewMetrics("test", "none"),
-		Verifier: &bearer.Verifier{},
+		Verifier: &bearer.Verifier{}, SampleApp: true,
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/jotgate/jotgate/internal/oauth"
 	"github.com/jotgate/jotgate/internal/oauthapi"
 	"github.com/jotgate/jotgate/internal/telemetry"
+	"github.com/jotgate/jotgate/internal/web/spa"
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
 
@@ -39,6 +40,8 @@ type Config struct {
 	AllowedOrigins []string
 	// TrustedProxies are the peers whose X-Forwarded-For counts.
 	TrustedProxies []netip.Prefix
+	// SampleApp tells whether the sample app is under /app.
+	SampleApp bool
 	// Ready names each thing that the program depends on, and what is wrong with it.
 	Ready   func(ctx context.Context) []Dependency
 	Metrics *telemetry.Metrics
@@ -95,8 +98,14 @@ func (s *server) routes(r *gin.Engine) {
 	get(r, "/healthz", s.healthz)
 	get(r, "/readyz", s.readyz)
 	get(r, "/openapi.json", s.openAPI)
-	get(r, "/docs", s.docs)
-	get(r, "/docs/:name", s.docs)
+	docs := page(docsOnce(), docsCSP)
+	get(r, "/docs", docs)
+	get(r, "/docs/:name", docs)
+	if s.SampleApp {
+		app := page(newAssets(spa.Files()), spa.Policy)
+		get(r, "/app", app)
+		get(r, "/app/:name", app)
+	}
 	get(r, "/.well-known/jwks.json", s.jwks)
 	get(r, "/.well-known/oauth-authorization-server", s.metadata)
 	v1 := r.Group("/v1")

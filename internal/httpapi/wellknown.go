@@ -54,14 +54,17 @@ func (s *server) openAPI(c *gin.Context) error {
 	return nil
 }
 
-func (s *server) docs(c *gin.Context) error {
-	asset, ok := docsAsset(c.Param("name"))
-	if !ok {
-		return errNoRoute
+// page serves files under the policy that they work with.
+func page(files assets, policy string) func(*gin.Context) error {
+	return func(c *gin.Context) error {
+		f, ok := files[c.Param("name")]
+		if !ok {
+			return errNoRoute
+		}
+		c.Header("Content-Security-Policy", policy)
+		document(c, f.body, f.contentType, f.etag, revalidateEach)
+		return nil
 	}
-	c.Header("Content-Security-Policy", docsCSP)
-	document(c, asset.body, asset.contentType, asset.etag, revalidateEach)
-	return nil
 }
 
 // document answers with a body that caches may keep, or with 304 to one that has
