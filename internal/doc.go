@@ -13,6 +13,7 @@
 //	cmd/jotgate            the program: cobra commands over app and config
 //	pkg/bearer             verifies jotgate's access tokens in any Go service; knows nothing of this module
 //	pkg/bearer/ginbearer   the same as Gin middleware; jotgate itself uses it
+//	pkg/client             keeps a native app signed in; knows the HTTP API and nothing of this module
 //
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly

@@ -33,6 +33,7 @@ var (
 var rooms = map[string][]string{
 	"pkg/bearer":                   nil,
 	"pkg/bearer/ginbearer":         {"pkg/bearer"},
+	"pkg/client":                   nil,
 	"internal":                     nil,
 	"internal/keyset":              nil,
 	"internal/password":            nil,
