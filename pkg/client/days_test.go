@@ -400,18 +400,19 @@ type fullStore struct {
 
 func (f *fullStore) Save(client.State) error { return f.err }
 
-// TestShortSessions needs no other clock: what the server says about its own
-// time is enough.
-func TestShortSessions(t *testing.T) {
-	w := newWorld(t, "JOTGATE_TOKEN_ACCESS_TTL=2s")
+// TestShortLife is refreshed a quarter before its end.
+func TestShortLife(t *testing.T) {
+	w := newWorld(t, "JOTGATE_TOKEN_ACCESS_TTL=100s")
 	p := newPhone(t, w, 0)
-	first, err := p.Token(t.Context())
-	check(t, err)
-	time.Sleep(1600 * time.Millisecond) // a quarter of two seconds before the end
-	second, err := p.Token(t.Context())
-	check(t, err)
-	if first == second || len(p.network.keys()) != 1 {
-		t.Errorf("%d refreshes, want 1", len(p.network.keys()))
+	for _, step := range []struct {
+		pass     time.Duration
+		requests int
+	}{{0, 0}, {60 * time.Second, 0}, {16 * time.Second, 1}, {60 * time.Second, 1}, {16 * time.Second, 2}} {
+		w.pass(step.pass)
+		p.works(t)
+		if n := len(p.network.keys()); n != step.requests {
+			t.Errorf("%d refreshes, want %d", n, step.requests)
+		}
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(p.file), "*")); err != nil || len(left) != 1 {
 		t.Errorf("files = %v, %v", left, err)
