@@ -82,6 +82,7 @@ func TestRetryAfter(t *testing.T) {
 		"a day":         {retryAfter("86400"), time.Hour},
 		"for ever":      {retryAfter("999999999999999999"), time.Hour},
 		"a past date":   {http.Header{"Retry-After": {"Wed, 04 Mar 2026 05:06:06 GMT"}, "Date": {"Wed, 04 Mar 2026 05:06:07 GMT"}}, 0},
+		"a far date":    {http.Header{"Retry-After": {"Thu, 04 Mar 2027 05:06:07 GMT"}, "Date": {"Wed, 04 Mar 2026 05:06:07 GMT"}}, time.Hour},
 		"negative":      {retryAfter("-5"), 0},
 		"nothing known": {retryAfter("soon"), 0},
 	} {
