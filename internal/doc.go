@@ -35,6 +35,7 @@
 //	needs                  skips or fails a test whose machine lacks something
 //	pgtest                 gives tests a PostgreSQL database of their own
 //	apptest                runs the whole program within a test
+//	interop                asks other people's libraries what they think of our tokens
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools

@@ -57,6 +57,7 @@ var rooms = map[string][]string{
 	"internal/app":                 slices.Concat(edges, flows, nouns, tools, []string{"internal/config", "internal/store", "pkg/bearer"}),
 	"internal/bench":               {"internal/app", "internal/config", "internal/pgtest", "internal/store", "internal/session", "internal/user", "pkg/bearer"},
 	"internal/mutants":             nil,
+	"internal/interop":             nil,
 	"cmd/jotgate":                  slices.Concat(nouns, flows, []string{"internal/app", "internal/config", "internal/keyset", "internal/store", "internal/telemetry"}),
 }
 
@@ -80,6 +81,8 @@ var homes = map[string][]string{
 	"golang.org/x/term":               {"cmd/jotgate"},
 	"github.com/getkin/kin-openapi":   {},
 	"github.com/rogpeppe/go-internal": {},
+	"github.com/coreos/go-oidc":       {},
+	"github.com/lestrrat-go/jwx":      {},
 	"pgregory.net/rapid":              {},
 	"go.uber.org/goleak":              {},
 	"github.com/google/go-cmp":        {"internal/store/storetest"},
