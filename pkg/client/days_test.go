@@ -402,12 +402,12 @@ func (f *fullStore) Save(client.State) error { return f.err }
 
 // TestShortLife is refreshed a quarter before its end.
 func TestShortLife(t *testing.T) {
-	w := newWorld(t, "JOTGATE_TOKEN_ACCESS_TTL=100s")
+	w := newWorld(t, "JOTGATE_TOKEN_ACCESS_TTL=40s")
 	p := newPhone(t, w, 0)
 	for _, step := range []struct {
 		pass     time.Duration
 		requests int
-	}{{0, 0}, {60 * time.Second, 0}, {16 * time.Second, 1}, {60 * time.Second, 1}, {16 * time.Second, 2}} {
+	}{{0, 0}, {20 * time.Second, 0}, {11 * time.Second, 1}, {20 * time.Second, 1}, {11 * time.Second, 2}} {
 		w.pass(step.pass)
 		p.works(t)
 		if n := len(p.network.keys()); n != step.requests {

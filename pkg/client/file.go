@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // ErrDamaged is a state that was saved and cannot be read. [Client.Login]
@@ -117,6 +118,9 @@ func (f *FileStore) replace(text []byte) (err error) {
 
 // syncDir makes a rename or a removal outlive a loss of power.
 func syncDir(dir string) (err error) {
+	if runtime.GOOS == "windows" {
+		return nil // has no such call
+	}
 	d, err := os.Open(dir) //nolint:gosec // the app chose it
 	if err != nil {
 		return err

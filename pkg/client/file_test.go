@@ -1,7 +1,10 @@
 package client_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +18,20 @@ func state() client.State {
 	return client.State{
 		BaseURL: "https://auth.example.com", RefreshToken: "r", RetrySecret: "s", AccessToken: "a",
 		SentAt: time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC), ExpiresIn: 600,
+	}
+}
+
+func TestStateDoesNotPrint(t *testing.T) {
+	s := state()
+	s.RefreshToken, s.RetrySecret, s.AccessToken = "hidden-1", "hidden-2", "hidden-3"
+	var out bytes.Buffer
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "state", s)
+	slog.New(slog.NewTextHandler(&out, nil)).Info("m", "state", &s)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb+verb+"\n", s, struct{ S *client.State }{&s})
+	}
+	if strings.Contains(out.String(), "hidden") || !strings.Contains(out.String(), "signed in to https://auth.example.com") {
+		t.Errorf("printed:\n%s", out.String())
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -32,6 +35,19 @@ const maxExpiresIn = 24 * 60 * 60 // seconds; jotgate issues no access token tha
 
 // SignedOut reports whether there is nothing to refresh with.
 func (s State) SignedOut() bool { return s.RefreshToken == "" }
+
+// Format implements [fmt.Formatter]: no verb prints the tokens.
+func (s State) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.describe()) }
+
+// LogValue implements [slog.LogValuer].
+func (s State) LogValue() slog.Value { return slog.StringValue(s.describe()) }
+
+func (s State) describe() string {
+	if s.SignedOut() {
+		return "signed out"
+	}
+	return "signed in to " + s.BaseURL
+}
 
 // complete reports whether s is a state that this package makes.
 func (s State) complete() bool {
