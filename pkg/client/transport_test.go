@@ -280,3 +280,17 @@ func TestNew(t *testing.T) {
 		t.Error("a negative RefreshEarly: no error")
 	}
 }
+
+// TestRequestIsNotChanged, as http.RoundTripper demands: it may be logged, or sent
+// again elsewhere.
+func TestRequestIsNotChanged(t *testing.T) {
+	w := newWorld(t)
+	ours := newService(t, refusing(1))
+	_, p := signedIn(t, w, ours.URL)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, ours.URL, strings.NewReader("body"))
+	check(t, err)
+	res, err := (&client.Transport{Client: p.Client}).RoundTrip(req)
+	if got := status(t, res, err); got != http.StatusOK || len(req.Header) != 0 {
+		t.Errorf("status %d, headers of the request %d", got, len(req.Header))
+	}
+}
