@@ -294,3 +294,29 @@ func TestRequestIsNotChanged(t *testing.T) {
 		t.Errorf("status %d, headers of the request %d", got, len(req.Header))
 	}
 }
+
+type roundTripper func(req *http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// TestBodyIsSentAgain even by a base that, unlike that of net/http, does not ask
+// for it a second time itself.
+func TestBodyIsSentAgain(t *testing.T) {
+	w := newWorld(t)
+	_, p := signedIn(t, w)
+	var bodies []string
+	base := roundTripper(func(req *http.Request) (*http.Response, error) {
+		text, err := io.ReadAll(req.Body)
+		bodies = append(bodies, string(text))
+		rec := httptest.NewRecorder()
+		if len(bodies) == 1 {
+			refusing(1)(rec, req)
+		}
+		return rec.Result(), errors.Join(err, req.Body.Close())
+	})
+	c := &http.Client{Transport: &client.Transport{Client: p.Client, Base: base}}
+	res, err := c.Post(w.URL+"/v1/anything", "text/plain", strings.NewReader("body"))
+	if got := status(t, res, err); got != http.StatusOK || len(bodies) != 2 || bodies[0] != "body" || bodies[1] != "body" {
+		t.Errorf("status %d, bodies %q", got, bodies)
+	}
+}
