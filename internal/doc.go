@@ -15,6 +15,7 @@
 //	pkg/bearer/ginbearer   the same as Gin middleware; jotgate itself uses it
 //	pkg/js/verifier        the same for Node, as the npm package @jotgate/verifier; one vector file holds both
 //	pkg/js                 the client for browsers, @jotgate/client; knows nothing of this module
+//	pkg/client             keeps a native app signed in; knows the HTTP API and nothing of this module
 //
 //	app          wiring    builds the program from a Config and runs it; no decisions
 //	config                 what an operator decides, loaded strictly
@@ -47,6 +48,7 @@
 //	proxytest              runs nginx with configs/nginx.conf in front of the whole program
 //	djangotest             runs it beside a real Django project, with the files of configs/django
 //	web/browsertest        drives the sample app in Chromium
+//	interop                asks other people's libraries what they think of our tokens
 //	bench                  measures, and prints ratios to the floor
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools

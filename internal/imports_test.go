@@ -38,6 +38,7 @@ var rooms = map[string][]string{
 	"pkg/bearer/ginbearer":         {"pkg/bearer"},
 	"pkg/js/verifier":              nil,
 	"pkg/js":                       nil,
+	"pkg/client":                   nil,
 	"internal":                     nil,
 	"internal/keyset":              nil,
 	"internal/opaque":              nil,
@@ -73,6 +74,7 @@ var rooms = map[string][]string{
 	"internal/bench":               {"internal/app", "internal/config", "internal/pgtest", "internal/store", "internal/session", "internal/user", "pkg/bearer"},
 	"internal/mutants":             nil,
 	"cmd/jotgate":                  slices.Concat(nouns, flows, []string{"internal/app", "internal/config", "internal/djangousers", "internal/keyset", "internal/store", "internal/telemetry"}),
+	"internal/interop":             nil,
 }
 
 // homes is where a library of somebody else may be imported, and nowhere else.
@@ -99,6 +101,8 @@ var homes = map[string][]string{
 	"golang.org/x/term":               {"cmd/jotgate"},
 	"github.com/getkin/kin-openapi":   {},
 	"github.com/rogpeppe/go-internal": {},
+	"github.com/coreos/go-oidc":       {},
+	"github.com/lestrrat-go/jwx":      {},
 	"pgregory.net/rapid":              {},
 	"go.uber.org/goleak":              {},
 	"github.com/google/go-cmp":        {"internal/store/storetest"},
