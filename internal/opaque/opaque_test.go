@@ -84,3 +84,19 @@ func TestIsName(t *testing.T) {
 		}
 	}
 }
+
+// A checksum that fits says nothing of what it is the checksum of.
+func TestValidRefusesForeignCharacters(t *testing.T) {
+	s := opaque.New("jg_")
+	for _, foreign := range []string{"-", " ", "\x00", "+"} {
+		body := s[:10] + foreign + s[11:43]
+		n, sum := crc32.ChecksumIEEE([]byte(body)), ""
+		for range 6 {
+			sum = string("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[n%62]) + sum
+			n /= 62
+		}
+		if opaque.Valid("jg_", body+sum) {
+			t.Errorf("%q is valid", body+sum)
+		}
+	}
+}

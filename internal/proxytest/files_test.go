@@ -12,7 +12,7 @@ import (
 
 // Headers of forward-auth's answer that an application is told.
 func identity() []string {
-	return []string{"X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Roles", "X-Auth-Scope"}
+	return []string{"X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Client-Id", "X-Auth-Roles", "X-Auth-Scope"}
 }
 
 func TestTraefik(t *testing.T) {
