@@ -11,7 +11,7 @@ export const PASSWORD = process.env.JOTGATE_TEST_PASSWORD;
 export const ACCESS = '__Host-Http-jotgate-access';
 export const REFRESH = '__Host-Http-jotgate-refresh';
 
-const PATIENCE = 15_000;
+const PATIENCE = 30_000;
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',

@@ -12,7 +12,11 @@ async function lossyProxy(t) {
     const refresh = from.url === '/v1/refresh';
     if (refresh) proxy.keys.push(from.headers['idempotency-key']);
     const onward = request(ORIGIN + from.url, { method: from.method, headers: from.headers, agent: false }, (answer) => {
-      if (refresh && proxy.lose) return to.destroy();
+      if (refresh && proxy.lose) {
+        answer.destroy();
+        to.destroy();
+        return;
+      }
       to.writeHead(answer.statusCode, answer.rawHeaders);
       answer.pipe(to);
     });
