@@ -158,8 +158,10 @@ func (m mutant) try(ctx context.Context, module string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.WriteFile(path, text, 0o600)) }()
-	if out, err := command(ctx, module, "go", "vet", "./"+filepath.Dir(m.file)).CombinedOutput(); err != nil {
-		return fmt.Errorf("it does not compile: %s", out)
+	if filepath.Ext(m.file) == ".go" {
+		if out, err := command(ctx, module, "go", "vet", "./"+filepath.Dir(m.file)).CombinedOutput(); err != nil {
+			return fmt.Errorf("it does not compile: %s", out)
+		}
 	}
 	args := append([]string{"test", "-count=1", "-timeout=120s"}, m.test...)
 	out, err := command(ctx, module, "go", args...).CombinedOutput()
