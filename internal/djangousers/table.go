@@ -36,7 +36,7 @@ func readPostgres(ctx context.Context, s Source, each func(Row, *RowError) error
 		conf.ConnectTimeout = connectTimeout
 	}
 	maps.Copy(conf.RuntimeParams, map[string]string{
-		"application_name": "jotgate user import", "default_transaction_read_only": "on", "timezone": "UTC", "datestyle": "ISO",
+		"application_name": "jotgate user import", "timezone": "UTC", "datestyle": "ISO",
 	})
 	pool := stdlib.OpenDB(*conf)
 	defer func() { err = errors.Join(err, pool.Close()) }()
