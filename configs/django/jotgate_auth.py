@@ -68,10 +68,12 @@ KEYS = Keys(setting("JWKS_URL", ISSUER + "/.well-known/jwks.json"))
 
 
 def user_by_name(claims):
-    """The Django user whose username is the token's subject, made at the first request."""
+    """The Django user whose username is the token's subject, made at the first request. One with a password signed up
+    in Django under that name, and is somebody else."""
     users = get_user_model()
     name = {users.USERNAME_FIELD: claims["sub"]}
-    return users.objects.get_or_create(**name, defaults={"password": make_password(None)})[0]
+    user = users.objects.get_or_create(**name, defaults={"password": make_password(None)})[0]
+    return None if user.has_usable_password() else user
 
 
 class JotgateAuthentication(authentication.BaseAuthentication):

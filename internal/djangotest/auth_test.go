@@ -225,7 +225,16 @@ func djangoUsers(t *testing.T, s *site) {
 	if got := s.do(t, "GET", whoami, "", header...); got.status != 401 {
 		t.Errorf("a user who is inactive there: %d %v", got.status, got.body)
 	}
-	s.manage(t, "", "shell", "-c", `from django.contrib.auth.models import User; User.objects.update(is_active=True)`)
+	s.manage(t, "", "shell", "-c", `
+from django.contrib.auth.models import User
+for user in User.objects.all():
+    user.is_active = True
+    user.set_password("chosen in Django")
+    user.save()
+`)
+	if got := s.do(t, "GET", whoami, "", header...); got.status != 401 {
+		t.Errorf("somebody who took the subject as username in Django: %d %v", got.status, got.body)
+	}
 }
 
 func TestWithoutKeysNothingIsDecided(t *testing.T) {

@@ -50,17 +50,14 @@ func newProject(t *testing.T, issuer, jwks string) *project {
 	return p
 }
 
-// manage runs manage.py and returns what it prints.
-func (p *project) manage(t *testing.T, stdin string, args ...string) string {
+// manage runs manage.py.
+func (p *project) manage(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), p.python, append([]string{"manage.py"}, args...)...)
 	cmd.Dir, cmd.Env, cmd.Stdin = p.dir, p.environ, strings.NewReader(stdin)
-	var out, bad bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &bad
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("manage.py %s: %v\n%s", args[0], err, bad.Bytes())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("manage.py %s: %v\n%s", args[0], err, out)
 	}
-	return out.String()
 }
 
 // serve runs the project until the test is over and returns its address.

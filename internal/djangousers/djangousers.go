@@ -8,7 +8,6 @@ package djangousers
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +52,7 @@ func (e *RowError) Error() string { return fmt.Sprintf("djangousers: row %q: %s"
 var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
 // sqliteMagic begins every SQLite database (SQLite's file format, section 1.3).
-var sqliteMagic = []byte("SQLite format 3\x00")
+const sqliteMagic = "SQLite format 3\x00"
 
 // Read calls each for every row, in the order of their ids where a database
 // gives them, and stops at its first error. A row that cannot be read comes as a
@@ -77,7 +76,7 @@ func readFile(ctx context.Context, s Source, each func(Row, *RowError) error) (e
 	in := bufio.NewReader(f)
 	head, err := in.Peek(len(sqliteMagic))
 	switch {
-	case bytes.Equal(head, sqliteMagic):
+	case string(head) == sqliteMagic:
 		return readSQLite(ctx, s, each)
 	case len(head) == 0 && err != nil:
 		return fmt.Errorf("djangousers: read the source: %w", withoutPath(err))

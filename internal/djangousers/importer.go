@@ -74,7 +74,7 @@ func (i *importer) take(ctx context.Context, r Row, bad *RowError) error {
 	if bad != nil {
 		result.Reason = bad.Reason
 		i.count(result)
-		return nil
+		return nil //nolint:nilerr // the report tells of it
 	}
 	u, notes, reason := i.translate(r)
 	if reason == "" {

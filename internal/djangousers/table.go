@@ -19,20 +19,12 @@ import (
 
 const connectTimeout = 10 * time.Second
 
-// columns are what is read, and whether a user model must have it.
-var columns = []struct {
-	name   string
-	needed bool
-}{
-	{"id", true},
-	{"password", true},
-	{"username", false},
-	{"email", false},
-	{"is_active", false},
-	{"is_staff", false},
-	{"is_superuser", false},
-	{"date_joined", false},
+// columns are what is read. A user model must have the first two.
+func columns() []string {
+	return []string{"id", "password", "username", "email", "is_active", "is_staff", "is_superuser", "date_joined"}
 }
+
+const neededColumns = 2
 
 func readPostgres(ctx context.Context, s Source, each func(Row, *RowError) error) (err error) {
 	conf, err := pgx.ParseConfig(s.Location)
@@ -44,7 +36,7 @@ func readPostgres(ctx context.Context, s Source, each func(Row, *RowError) error
 		conf.ConnectTimeout = connectTimeout
 	}
 	maps.Copy(conf.RuntimeParams, map[string]string{
-		"application_name": "jotgate user import", "default_transaction_read_only": "on", "timezone": "UTC", "datestyle": "ISO",
+		"application_name": "jotgate user import", "timezone": "UTC", "datestyle": "ISO",
 	})
 	pool := stdlib.OpenDB(*conf)
 	defer func() { err = errors.Join(err, pool.Close()) }()
@@ -84,8 +76,8 @@ func readTable(ctx context.Context, pool *sql.DB, o *sql.TxOptions, table string
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		into := make([]any, len(columns))
+		values := make([]sql.NullString, len(columns()))
+		into := make([]any, len(values))
 		for i := range values {
 			into[i] = &values[i]
 		}
@@ -110,11 +102,12 @@ func ended(err error) error {
 	return err
 }
 
-// selectUsers writes the query for the columns that the table has. Everything is
+// selectUsers writes the query for the columns that the table has, whose name has
+// no quotes in it. Everything is
 // read as text, so that both databases answer the same and nothing is converted
 // before it was checked.
 func selectUsers(ctx context.Context, tx *sql.Tx, table string) (_ string, err error) {
-	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`SELECT * FROM "%s" WHERE 1 = 0`, table)) //nolint:gosec // tableName has no quotes
+	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`SELECT * FROM "%s" WHERE 1 = 0`, table))
 	if err != nil {
 		return "", fmt.Errorf("djangousers: read table %s: %w", table, err)
 	}
@@ -123,13 +116,13 @@ func selectUsers(ctx context.Context, tx *sql.Tx, table string) (_ string, err e
 	if err != nil {
 		return "", fmt.Errorf("djangousers: read table %s: %w", table, err)
 	}
-	terms := make([]string, len(columns))
-	for i, c := range columns {
+	terms := make([]string, len(columns()))
+	for i, name := range columns() {
 		switch {
-		case slices.Contains(there, c.name):
-			terms[i] = fmt.Sprintf(`CAST("%s" AS TEXT)`, c.name)
-		case c.needed:
-			return "", fmt.Errorf("djangousers: table %s has no column %s", table, c.name)
+		case slices.Contains(there, name):
+			terms[i] = fmt.Sprintf(`CAST("%s" AS TEXT)`, name)
+		case i < neededColumns:
+			return "", fmt.Errorf("djangousers: table %s has no column %s", table, name)
 		default:
 			terms[i] = "NULL"
 		}
@@ -155,7 +148,7 @@ func fromColumns(v []sql.NullString) (Row, *RowError) {
 		case text.String == "0" || text.String == "false":
 			*flag = false
 		default:
-			return r, &RowError{ID: r.ID, Reason: columns[i].name + " is neither true nor false"}
+			return r, &RowError{ID: r.ID, Reason: columns()[i] + " is neither true nor false"}
 		}
 	}
 	var ok bool

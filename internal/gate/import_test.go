@@ -126,3 +126,19 @@ func TestFirstLoginsMeet(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// TestImportedPasswordIsTakenAsTyped holds that a password which was hashed
+// decomposed reaches the hasher like that, and that it is ours in NFC afterwards.
+func TestImportedPasswordIsTakenAsTyped(t *testing.T) {
+	const decomposed = "cafe\u0301 au lait, please"
+	onBoth(t, func(t *testing.T, w *world) {
+		i := arrival()
+		i.PasswordHash = "pbkdf2_sha256$1000$saltysaltysalt$d4Gt7qgJJRjrkCQSWMoQzCw0mbiZSfFEyLJvxRY5jvI="
+		if _, err := w.ImportUser(t.Context(), i, false); err != nil {
+			t.Fatal(err)
+		}
+		w.login(t, "ada", decomposed)
+		w.login(t, "ada", "caf\u00e9 au lait, please")
+		w.login(t, "ada", decomposed)
+	})
+}
