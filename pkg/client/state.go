@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,7 +36,7 @@ const maxExpiresIn = 24 * 60 * 60 // seconds; jotgate issues no access token tha
 func (s State) SignedOut() bool { return s.RefreshToken == "" }
 
 // Format implements [fmt.Formatter]: no verb prints the tokens.
-func (s State) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.describe()) }
+func (s State) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.describe()) }
 
 // LogValue implements [slog.LogValuer].
 func (s State) LogValue() slog.Value { return slog.StringValue(s.describe()) }
