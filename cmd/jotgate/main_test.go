@@ -213,7 +213,8 @@ func TestREADME(t *testing.T) {
 	}
 	commands := strings.NewReplacer("http://localhost:8080", url, "localhost:8080", strings.TrimPrefix(url, "http://")).Replace(script.String())
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", commands)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "JOTGATE_PUBLIC_URL="+url)
+	asProgram(t, filepath.Join(dir, "bin"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -224,6 +225,19 @@ func TestREADME(t *testing.T) {
 		if got := strings.TrimSpace(gots[i]); !regexp.MustCompile("^" + pattern + "$").MatchString(got) {
 			t.Errorf("command %d answers\n%s\nand README says\n%s", i+1, got, want)
 		}
+	}
+}
+
+// asProgram puts this test binary into dir under the name by which it is the
+// program.
+func asProgram(t *testing.T, dir string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Symlink(self, filepath.Join(dir, "jotgate"))); err != nil {
+		t.Fatal(err)
 	}
 }
 

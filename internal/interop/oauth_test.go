@@ -1,25 +1,23 @@
 package interop_test
 
 import (
-	"net/http"
 	"testing"
 
 	"github.com/jotgate/jotgate/internal/apptest"
+	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/needs"
+	"github.com/jotgate/jotgate/internal/oauth"
 )
 
 // newOAuthClient makes a client that may ask for client_credentials, and returns
 // its id and its secret.
-//
-// TO BE FILLED IN with the routes under /oauth/. Until they are there the test is
-// skipped, and from then on it fails until this makes a client.
 func newOAuthClient(t *testing.T, s *apptest.Server) (id, secret string) {
 	t.Helper()
-	if s.Call(t, http.MethodPost, "/oauth/token", "", nil, nil) == http.StatusNotFound {
-		t.Skip("there is no POST /oauth/token")
+	c, secret, err := s.OAuth.Create(t.Context(), "", oauth.Registration{Name: "interop", Scopes: []string{"orders:read", "orders:write"}}, &flow.Visit{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Error("newOAuthClient makes no client")
-	return "", ""
+	return string(c.ID), secret
 }
 
 // TestOAuth asks openid-client and oauth4webapi, which know of a server no more
