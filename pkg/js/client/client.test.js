@@ -432,6 +432,18 @@ test('a listener that was taken away, and a client that was closed, hear nothing
   assert.equal(world.channels.size, 2);
 });
 
+test('a listener that throws does not make a login fail', async (t) => {
+  const thrown = [];
+  process.setUncaughtExceptionCaptureCallback((err) => thrown.push(err.message));
+  t.after(() => process.setUncaughtExceptionCaptureCallback(null));
+  const client = new World().tab();
+  client.onChange(() => {
+    throw new Error('in a listener');
+  });
+  await client.login({ identifier: 'ada', password: 'p' });
+  assert.deepEqual(thrown, ['in a listener']);
+});
+
 test('outside a page the origin has to be given', () => {
   assert.throws(() => createClient(), /baseURL is missing/);
 });
