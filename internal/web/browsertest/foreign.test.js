@@ -80,7 +80,7 @@ for (const { url, what } of PLACES) {
     const context = await open(t, { foreign: true });
     const username = await newUser('ada');
     const app = await signIn(context, username);
-    const watched = await bearer(username);
+    await bearer(username); // another session, which could be ended
     const before = await cookies(context);
     const { page, answers } = await attacker(context, url);
     const login = JSON.stringify({ identifier: username, password: PASSWORD, mode: 'cookie' });
@@ -103,7 +103,6 @@ for (const { url, what } of PLACES) {
     await hello(app, username);
     assert.equal(await app.locator('#sessions li').count(), 2);
     await bearer(username); // the password is as it was
-    assert.ok(watched);
   });
 
   test(`a page of ${what} reads nothing`, async (t) => {

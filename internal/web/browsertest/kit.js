@@ -26,14 +26,17 @@ before(async () => {
 
 after(() => browser?.close());
 
-/** Opens a browser context for the test t. What a page complains of fails the test. */
-export async function open(t, options = {}) {
+/**
+ * Opens a browser context for the test t, as Playwright's options say. An error that a page does not catch fails the
+ * test, and so does what a policy stops, unless foreign pages are there to be stopped.
+ */
+export async function open(t, { foreign = false, ...options } = {}) {
   const context = await browser.newContext({ locale: 'en-GB', ...options });
   const complaints = [];
   context.setDefaultTimeout(PATIENCE);
   context.on('weberror', (error) => complaints.push(String(error.error())));
   context.on('console', (message) => {
-    if (/Content Security Policy|Trusted Type/i.test(message.text()) && !options.foreign) complaints.push(message.text());
+    if (/Content Security Policy|Trusted Type/i.test(message.text()) && !foreign) complaints.push(message.text());
   });
   t.after(async () => {
     await context.close();

@@ -237,7 +237,10 @@ class Client {
   #set(state, at) {
     this.#state = state;
     this.#since = at;
-    for (const listener of [...this.#listeners]) listener(state);
+    for (const listener of this.#listeners) {
+      // By itself, so that what a listener throws is no failure of a login.
+      queueMicrotask(() => this.#listeners.has(listener) && listener(state));
+    }
   }
 
   #tell(type, at) {
