@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/jotgate/jotgate/internal/apptest"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/token"
@@ -107,25 +109,34 @@ func badTokens(t *testing.T, s *site) {
 	refresh, _ := s.login(t, "ada", apptest.Password, "bearer").body["refresh_token"].(string)
 	for name, bad := range map[string]string{
 		"garbage": "garbage", "empty": "", "two parts": part[0] + "." + part[1], "four parts": good + ".x", "more than a token": good + "%0a",
-		"expired":          mint(t, s, s.origin, s.origin, time.Now().Add(-2*time.Hour)),
-		"of the future":    mint(t, s, s.origin, s.origin, time.Now().Add(time.Hour)),
-		"another issuer":   mint(t, s, "https://elsewhere.example.com", s.origin, time.Now()),
-		"another audience": mint(t, s, s.origin, "https://elsewhere.example.com", time.Now()),
-		"a refresh token":  refresh,
-		"another payload":  part[0] + "." + b64(strings.Replace(decoded(t, part[1]), `"roles":[]`, `"roles":["admin"]`, 1)) + "." + part[2],
-		"no signature":     part[0] + "." + part[1] + ".",
-		"alg none":         b64(strings.Replace(decoded(t, part[0]), "ES256", "none", 1)) + "." + part[1] + ".",
-		"an unknown key":   b64(`{"alg":"ES256","kid":"unknown","typ":"at+jwt"}`) + "." + part[1] + "." + part[2],
-		"keyed by the JWK": hmacOf(b64(strings.Replace(decoded(t, part[0]), "ES256", "HS256", 1))+"."+part[1], jwks(t, s)),
+		"expired":            mint(t, s, s.origin, s.origin, time.Now().Add(-2*time.Hour)),
+		"of the future":      mint(t, s, s.origin, s.origin, time.Now().Add(time.Hour)),
+		"another issuer":     mint(t, s, "https://elsewhere.example.com", s.origin, time.Now()),
+		"another audience":   mint(t, s, s.origin, "https://elsewhere.example.com", time.Now()),
+		"a refresh token":    refresh,
+		"another payload":    part[0] + "." + b64(strings.Replace(decoded(t, part[1]), `"roles":[]`, `"roles":["admin"]`, 1)) + "." + part[2],
+		"no signature":       part[0] + "." + part[1] + ".",
+		"alg none":           b64(strings.Replace(decoded(t, part[0]), "ES256", "none", 1)) + "." + part[1] + ".",
+		"an unknown key":     b64(`{"alg":"ES256","kid":"unknown","typ":"at+jwt"}`) + "." + part[1] + "." + part[2],
+		"typ of an ID token": signed(t, s, func(h, _ map[string]any) { h["typ"] = "JWT" }),
+		"no typ":             signed(t, s, func(h, _ map[string]any) { delete(h, "typ") }),
+		"critical header":    signed(t, s, func(h, _ map[string]any) { h["crit"] = []string{"exp"} }),
+		"key by URL":         signed(t, s, func(h, _ map[string]any) { h["jku"] = "https://elsewhere.example.com" }),
+		"no expiry":          signed(t, s, func(_, c map[string]any) { delete(c, "exp") }),
+		"no subject":         signed(t, s, func(_, c map[string]any) { delete(c, "sub") }),
+		"of a program":       signed(t, s, func(_, c map[string]any) { delete(c, "sid") }),
+		"no mode":            signed(t, s, func(_, c map[string]any) { delete(c, "mode") }),
+		"keyed by the JWK":   hmacOf(b64(strings.Replace(decoded(t, part[0]), "ES256", "HS256", 1))+"."+part[1], jwks(t, s)),
 	} {
 		got := s.do(t, "GET", whoami, "", "Authorization", "Bearer "+bad)
 		if got.status != 401 || !strings.Contains(got.header.Get("WWW-Authenticate"), `error="invalid_token"`) {
 			t.Errorf("%s: %d %v", name, got.status, got.body)
 		}
 	}
-	fresh := mint(t, s, s.origin, s.origin, time.Now())
-	if got := s.do(t, "GET", whoami, "", "Authorization", "Bearer "+fresh); got.status != 200 {
-		t.Errorf("a token made like the bad ones: %d %v", got.status, got.body)
+	for _, fresh := range []string{mint(t, s, s.origin, s.origin, time.Now()), signed(t, s, func(_, _ map[string]any) {})} {
+		if got := s.do(t, "GET", whoami, "", "Authorization", "Bearer "+fresh); got.status != 200 {
+			t.Errorf("a token made like the bad ones: %d %v", got.status, got.body)
+		}
 	}
 }
 
@@ -141,6 +152,27 @@ func mint(t *testing.T, s *site, issuer, audience string, issued time.Time) stri
 		Subject: "u", ClientID: "jotgate", SessionID: "s", IssuedAt: issued, ExpiresAt: issued.Add(time.Hour), AuthTime: issued,
 		AMR: []string{"pwd"}, Roles: []string{}, Mode: "bearer",
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// signed is a good token of the site but for what edit changes.
+func signed(t *testing.T, s *site, edit func(header, claims map[string]any)) string {
+	t.Helper()
+	claims := jwt.MapClaims{}
+	if err := json.Unmarshal([]byte(decoded(t, strings.Split(mint(t, s, s.origin, s.origin, time.Now()), ".")[1])), &claims); err != nil {
+		t.Fatal(err)
+	}
+	key, err := s.Keys.Signer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
+	made.Header["typ"], made.Header["kid"] = "at+jwt", key.KID
+	edit(made.Header, claims)
+	text, err := made.SignedString(key.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
