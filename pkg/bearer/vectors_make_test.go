@@ -53,19 +53,24 @@ func makeVectors(t *testing.T) vectors {
 	return vectors{Issuer: issuer, Audience: audience, Now: now().Unix(), Leeway: 30, JWKS: m.jwks(), Tests: m.list}
 }
 
-// jwks is the three keys, and three that verify nothing: one for encryption, one
-// that does not say for which algorithm it is, and one for another algorithm.
+// longKID is a byte longer than the kid of a token may be.
+var longKID = strings.Repeat("k", 129)
+
+// jwks is the three keys, and four that no token is verified with: one for
+// encryption, one that does not say for which algorithm it is, one for another
+// algorithm, and one whose kid is too long.
 func (m *maker) jwks() json.RawMessage {
 	var set jose.JSONWebKeySet
-	add := func(kid, alg, use string) {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: m.keys[kid[:5]].Public(), KeyID: kid, Algorithm: alg, Use: use})
+	add := func(key, kid, alg, use string) {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: m.keys[key].Public(), KeyID: kid, Algorithm: alg, Use: use})
 	}
-	add("ES256", "ES256", "sig")
-	add("EdDSA", "EdDSA", "sig")
-	add("RS256", "RS256", "sig")
-	add("ES256-enc", "ECDH-ES", "enc")
-	add("ES256-any", "", "sig")
-	add("RS256-pss", "PS256", "sig")
+	add("ES256", "ES256", "ES256", "sig")
+	add("EdDSA", "EdDSA", "EdDSA", "sig")
+	add("RS256", "RS256", "RS256", "sig")
+	add("ES256", "ES256-enc", "ECDH-ES", "enc")
+	add("ES256", "ES256-any", "", "sig")
+	add("RS256", "RS256-pss", "PS256", "sig")
+	add("ES256", longKID, "ES256", "sig")
 	text, err := json.Marshal(set)
 	check(m.tb, err)
 	return text
@@ -242,7 +247,7 @@ func (m *maker) headers() {
 	with("kid a path", "no key has it", members{"kid": "../../../dev/null"})
 	with("kid of an object's prototype", "no key has it", members{"kid": "__proto__"})
 	with("kid of an object's member", "no key has it", members{"kid": "constructor"})
-	with("kid too long", "kid has at most 128 bytes", members{"kid": strings.Repeat("k", 129)})
+	with("kid too long", "kid has at most 128 bytes", members{"kid": longKID})
 	with("kid of another key", "another key did not sign", members{"kid": "EdDSA"})
 	with("kid of a key for encryption", "the key does not verify", members{"kid": "ES256-enc"})
 	with("kid of a key without alg", "a key is for one alg", members{"kid": "ES256-any"})

@@ -89,8 +89,7 @@ function rsa(options) {
 const json = (value) => (res) => res.end(JSON.stringify(value));
 
 const unsafe = {
-  'calls itself otherwise': { metadata: json({ issuer: 'https://evil.example', jwks_uri: 'https://evil.example/jwks.json' }) },
-  'has its keys elsewhere': { metadata: (res, issuer) => json({ issuer: issuer.url, jwks_uri: 'http://192.0.2.1/jwks.json' })(res) },
+  'calls itself otherwise': { metadata: (res, issuer) => json({ issuer: `${issuer.url}/`, jwks_uri: `${issuer.url}/jwks.json` })(res) },
   'answers no JSON': { metadata: (res) => res.end('<html>') },
   'has no keys': { jwks: json({ keys: [] }) },
   'has a list of nothing': { jwks: json({ keys: [null] }) },
@@ -139,6 +138,14 @@ for (const [name, answers] of Object.entries(unsafe)) {
     await assert.rejects(createVerifier(issuer.options()));
   });
 }
+
+test('keys come from the issuer itself, or over https', async (t) => {
+  const elsewhere = await Issuer.start(t, first);
+  const issuer = await Issuer.start(t, first);
+  issuer.answers.metadata = (res) => json({ issuer: issuer.url, jwks_uri: `${elsewhere.url}/jwks.json` })(res);
+  await assert.rejects(createVerifier(issuer.options()));
+  assert.equal(elsewhere.fetches, 0);
+});
 
 test('keys that are not for here are passed over', async (t) => {
   const { kty, crv, x, y } = first.jwk;
