@@ -131,29 +131,15 @@ func (g *program) listClients(cmd *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	views := []clientView{}
-	var after client.ID
-	for {
-		page, err := a.OAuth.Clients.Store.List(cmd.Context(), after, listPage)
-		if err != nil {
-			return err
-		}
-		for _, c := range page {
-			views = append(views, viewClient(c, ""))
-			after = c.ID
-		}
-		if len(page) < listPage {
-			break
-		}
+	clients, err := all(cmd.Context(), a.OAuth.Clients.Store.List, func(c client.Client) client.ID { return c.ID })
+	if err != nil {
+		return err
 	}
-	return g.print(cmd.OutOrStdout(), views, func(w io.Writer) error {
-		for _, v := range views {
-			if _, err := fmt.Fprintln(w, v.line()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	views := make([]clientView, len(clients))
+	for i, c := range clients {
+		views[i] = viewClient(c, "")
+	}
+	return g.print(cmd.OutOrStdout(), views, func(w io.Writer) error { return writeLines(w, views) })
 }
 
 func (g *program) printClient(cmd *cobra.Command, v clientView) error {

@@ -184,29 +184,42 @@ func (g *program) listUsers(cmd *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	views := []userView{}
-	var after user.ID
+	users, err := all(cmd.Context(), a.Gate.Users.Store.List, func(u user.User) user.ID { return u.ID })
+	if err != nil {
+		return err
+	}
+	views := make([]userView, len(users))
+	for i, u := range users {
+		views[i] = viewUser(u)
+	}
+	return g.print(cmd.OutOrStdout(), views, func(w io.Writer) error { return writeLines(w, views) })
+}
+
+// all collects what list gives in pages, each after the last one of the page before.
+func all[T any, ID ~string](ctx context.Context, list func(context.Context, ID, int) ([]T, error), id func(T) ID) ([]T, error) {
+	var found []T
+	var after ID
 	for {
-		page, err := a.Gate.Users.Store.List(cmd.Context(), after, listPage)
+		page, err := list(ctx, after, listPage)
 		if err != nil {
+			return nil, err
+		}
+		found = append(found, page...)
+		if len(page) < listPage {
+			return found, nil
+		}
+		after = id(page[len(page)-1])
+	}
+}
+
+// writeLines prints one view a line.
+func writeLines[V interface{ line() string }](w io.Writer, views []V) error {
+	for _, v := range views {
+		if _, err := fmt.Fprintln(w, v.line()); err != nil {
 			return err
 		}
-		for _, u := range page {
-			views = append(views, viewUser(u))
-			after = u.ID
-		}
-		if len(page) < listPage {
-			break
-		}
 	}
-	return g.print(cmd.OutOrStdout(), views, func(w io.Writer) error {
-		for _, v := range views {
-			if _, err := fmt.Fprintln(w, v.line()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return nil
 }
 
 // password reads one line from standard input, unseen if a person types it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -274,4 +275,31 @@ func TestMetadataTellsWhatIsThere(t *testing.T) {
 			t.Errorf("%s = %s, want %s", name, v, want)
 		}
 	}
+}
+
+// A token that was issued while its client was deleted is dead all the same.
+func TestDeletedClientKeepsNoToken(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		p := a.program([]string{"a"})
+		issued := make(chan string, 64)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				a := *a
+				for range 8 {
+					got := a.post("/oauth/token", "grant_type=client_credentials", p.basic())
+					if got.StatusCode == 200 {
+						issued <- got.bearer(t)
+					}
+				}
+			})
+		}
+		a.must(a.oauth.Delete(t.Context(), "", client.ID(p.id), &flow.Visit{}))
+		wg.Wait()
+		close(issued)
+		for token := range issued {
+			a.do("GET", "/v1/forward-auth", nil, token).want(t, 401, "invalid-token")
+		}
+		a.post("/oauth/token", "grant_type=client_credentials", p.basic()).wantError(t, 401, "invalid_client")
+	})
 }
