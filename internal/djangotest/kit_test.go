@@ -117,13 +117,18 @@ func newSite(t *testing.T) *site {
 	s.Server = apptest.Start(t, "JOTGATE_PUBLIC_URL="+s.origin)
 	s.project = newProject(t, s.origin, "http://"+s.Addr+"/.well-known/jwks.json")
 	django, jotgate := target(t, s.serve(t)), target(t, s.Addr)
-	proxy := &http.Server{Addr: front, ReadHeaderTimeout: time.Minute, Handler: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		if strings.HasPrefix(r.In.URL.Path, "/v1/") {
-			r.SetURL(jotgate)
-		} else {
-			r.SetURL(django)
-		}
-	}}}
+	proxy := &http.Server{ReadHeaderTimeout: time.Minute, Handler: &httputil.ReverseProxy{
+		// Django's development server may close a connection while the next request
+		// is on its way, and a POST is not sent twice.
+		Transport: &http.Transport{DisableKeepAlives: true},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			if strings.HasPrefix(r.In.URL.Path, "/v1/") {
+				r.SetURL(jotgate)
+			} else {
+				r.SetURL(django)
+			}
+		},
+	}}
 	l, err := net.Listen("tcp", front)
 	if err != nil {
 		t.Fatal(err)
