@@ -73,7 +73,8 @@ func credentials(t *testing.T, s *site) {
 }
 
 // crossSite writes with the cookie, as a page of this origin would and as others
-// would.
+// would. Its requests have no body: Django's development server closes the
+// connection on one that it has not read, and the answer may be lost.
 func crossSite(t *testing.T, s *site) {
 	cookie := []string{"Cookie", cookieName + "=" + s.cookie(t, "ada", apptest.Password)}
 	for _, tt := range []struct {
@@ -93,12 +94,12 @@ func crossSite(t *testing.T, s *site) {
 		{"longer", []string{"Origin", s.origin + ".example.com"}, 403},
 		{"said twice", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Site", "cross-site"}, 403},
 	} {
-		if got := s.do(t, "POST", whoami, `{"a":1}`, append(tt.header, cookie...)...); got.status != tt.status {
+		if got := s.do(t, "POST", whoami, "", append(tt.header, cookie...)...); got.status != tt.status {
 			t.Errorf("%s: %d %v, want %d", tt.name, got.status, got.body, tt.status)
 		}
 	}
 	bearer := s.bearer(t, "ada", apptest.Password)
-	if got := s.do(t, "POST", whoami, `{"a":1}`, "Authorization", "Bearer "+bearer, "Sec-Fetch-Site", "cross-site"); got.status != 201 {
+	if got := s.do(t, "POST", whoami, "", "Authorization", "Bearer "+bearer, "Sec-Fetch-Site", "cross-site"); got.status != 201 {
 		t.Errorf("bearer from another site: %d %v", got.status, got.body)
 	}
 }
