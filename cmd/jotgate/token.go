@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jotgate/jotgate/internal/app"
+	"github.com/jotgate/jotgate/internal/oauth"
 	"github.com/jotgate/jotgate/internal/session"
 )
 
@@ -93,7 +94,7 @@ func inspect(ctx context.Context, a *app.App, text string) inspection {
 	default:
 		i.Kind, err = "access token", checkAccess(ctx, a, text)
 	}
-	i.Valid, i.Reason = err == nil, "the signature is ours and the session lives"
+	i.Valid, i.Reason = err == nil, "the signature is ours, and the session or the client lives"
 	if err != nil {
 		i.Reason = err.Error()
 	}
@@ -105,7 +106,14 @@ func checkAccess(ctx context.Context, a *app.App, text string) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.Gate.Caller(ctx, claims.SessionID, claims.Subject)
+	if claims.SessionID != "" {
+		_, err = a.Gate.Caller(ctx, claims.SessionID, claims.Subject)
+		return err
+	}
+	alive, err := a.OAuth.Alive(ctx, oauth.Token{Subject: claims.Subject, IssuedAt: claims.IssuedAt})
+	if err == nil && !alive {
+		err = errors.New("the client has ended, or its secret was replaced")
+	}
 	return err
 }
 
