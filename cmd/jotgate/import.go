@@ -51,6 +51,9 @@ nothing.`,
 			}
 			defer func() { err = errors.Join(err, a.Close()) }()
 			report, err := djangousers.Import(cmd.Context(), a.Gate, s, o)
+			if err != nil && report.Read == 0 {
+				return err
+			}
 			return errors.Join(err, g.print(cmd.OutOrStdout(), report, func(w io.Writer) error { return writeReport(w, report) }))
 		},
 	}
