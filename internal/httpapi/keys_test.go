@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/httpapi"
 	"github.com/jotgate/jotgate/internal/opaque"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -50,38 +52,62 @@ func TestAPIKeyActsForItsUser(t *testing.T) {
 	})
 }
 
+// managed is every route that a program may not use, with a body that a user could send.
+func managed() map[string]any {
+	return map[string]any{
+		"PATCH /v1/me":         object{"username": "eve", "current_password": goodPass},
+		"DELETE /v1/me":        object{"current_password": goodPass},
+		"POST /v1/me/password": object{"current_password": goodPass, "new_password": otherPass},
+		"GET /v1/sessions":     nil, "DELETE /v1/sessions": nil, "DELETE /v1/sessions/:id": nil,
+		"GET /v1/api-keys": nil, "POST /v1/api-keys": object{"name": "another"}, "DELETE /v1/api-keys/:id": nil,
+		"POST /v1/logout": nil,
+		// These ones for want of a scope.
+		"GET /v1/admin/clients": nil, "POST /v1/admin/clients": object{"name": "x"}, "DELETE /v1/admin/clients/:id": nil,
+		"POST /v1/admin/clients/:id/secret": nil,
+	}
+}
+
+// A new route has to be one of those, or one of these.
+func TestEveryRouteKnowsPrograms(t *testing.T) {
+	routes, err := httpapi.Routes(bare())
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := []string{"POST /v1/users", "POST /v1/login", "POST /v1/refresh", "GET /v1/me", "GET /v1/forward-auth"}
+	for _, r := range routes {
+		method, path, _ := strings.Cut(r, " ")
+		if _, ok := managed()[r]; !ok && strings.HasPrefix(path, "/v1/") && method != "HEAD" && !slices.Contains(open, r) {
+			t.Errorf("nobody says whether a program may use %s", r)
+		}
+	}
+}
+
 func TestAPIKeyMayNotManageItsUser(t *testing.T) {
 	a := newAPI(t)
 	a.register("ada")
 	ada := a.login("ada", "bearer").bearer(t)
 	key, id := a.key(ada, object{"name": "k", "scopes": []string{"a"}})
-	for _, r := range []struct {
-		method, path string
-		body         any
-	}{
-		{"PATCH", "/v1/me", object{"username": "eve", "current_password": goodPass}},
-		{"DELETE", "/v1/me", object{"current_password": goodPass}},
-		{"POST", "/v1/me/password", object{"current_password": goodPass, "new_password": otherPass}},
-		{"GET", "/v1/sessions", nil},
-		{"DELETE", "/v1/sessions", nil},
-		{"DELETE", "/v1/sessions/x", nil},
-		{"GET", "/v1/api-keys", nil},
-		{"POST", "/v1/api-keys", object{"name": "another"}},
-		{"DELETE", "/v1/api-keys/" + id, nil},
-		{"POST", "/v1/logout", nil},
-		{"GET", "/v1/admin/clients", nil},
-	} {
-		refused := a.do(r.method, r.path, r.body, key).want(t, 403, "insufficient-scope")
-		if c := refused.Header.Get("WWW-Authenticate"); !strings.Contains(c, `error="insufficient_scope"`) {
-			t.Errorf("%s %s: WWW-Authenticate %q", r.method, r.path, c)
-		}
-		if r.body != nil { // what is wrong with the body comes first
-			a.do(r.method, r.path, `{`, key).want(t, 400, "malformed-json")
-			a.do(r.method, r.path, "a=b", key, "Content-Type: text/plain").want(t, 415, "unsupported-media-type")
-			a.do(r.method, r.path, object{}, key).want(t, 422, "invalid-fields")
+	client := a.token(a.program([]string{"a"}), "")
+	for route, body := range managed() {
+		method, path, _ := strings.Cut(route, " ")
+		path = strings.Replace(path, ":id", id, 1)
+		for _, program := range []string{key, client} {
+			refused := a.do(method, path, body, program).want(t, 403, "insufficient-scope")
+			if c := refused.Header.Get("WWW-Authenticate"); !strings.Contains(c, `error="insufficient_scope"`) {
+				t.Errorf("%s: WWW-Authenticate %q", route, c)
+			}
+			if body != nil { // what is wrong with the body comes first
+				a.do(method, path, `{`, program).want(t, 400, "malformed-json")
+				a.do(method, path, "a=b", program, "Content-Type: text/plain").want(t, 415, "unsupported-media-type")
+				a.do(method, path, object{}, program).want(t, 422, "invalid-fields")
+			}
 		}
 	}
 	a.do("POST", "/v1/logout", nil, "Authorization: Bearer "+opaque.New("jg_")).want(t, 401, "invalid-token")
+	// A key is no access token, so that the refresh token in the body decides.
+	other := a.login("ada", "bearer")
+	a.do("POST", "/v1/logout", object{"refresh_token": other.text(t, "refresh_token")}, key).want(t, 204, "")
+	a.do("GET", "/v1/me", nil, other.bearer(t)).want(t, 401, "invalid-token")
 	a.do("GET", "/v1/me", nil, key).want(t, 200, "")
 	a.do("GET", "/v1/me", nil, ada).want(t, 200, "")
 }

@@ -59,7 +59,7 @@ func (s *server) logoutBearer(c *gin.Context, refresh *string) error {
 		}
 		if strings.HasPrefix(credential.Token, apikey.Prefix) {
 			if _, err = s.Gate.KeyHolder(ctx, credential.Token); err == nil {
-				return gate.ErrSessionNeeded
+				err = gate.ErrSessionNeeded
 			}
 		}
 	}
