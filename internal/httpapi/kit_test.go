@@ -155,7 +155,7 @@ func (a *api) build(o options) {
 	}
 	verifier, err := bearer.New(a.Context(), config)
 	a.must(err)
-	config.AnyAudience = true
+	config.Audience, config.AnyAudience = "", true
 	reader, err := bearer.New(a.Context(), config)
 	a.must(err)
 	a.oauth = oauth.New(oauth.Config{

@@ -120,6 +120,8 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	switch {
 	case c.Issuer == "" || (c.Audience == "" && !c.AnyAudience):
 		return nil, errors.New("bearer: Issuer and Audience are needed")
+	case c.Audience != "" && c.AnyAudience:
+		return nil, errors.New("bearer: Audience and AnyAudience exclude each other")
 	case c.Leeway < 0 || c.Leeway > maxLeeway:
 		return nil, fmt.Errorf("bearer: Leeway of %s is not within 0 and %s", c.Leeway, maxLeeway)
 	}

@@ -43,6 +43,9 @@ func TestClientThatActsForItself(t *testing.T) {
 
 func TestAnyAudience(t *testing.T) {
 	k := newKeys(t)
+	if _, err := bearer.New(t.Context(), bearer.Config{Issuer: "https://a.example.com", Audience: "https://a.example.com", AnyAudience: true, Keys: k.find}); err == nil {
+		t.Error("an audience that is given does not count")
+	}
 	v := k.verifier(t, func(c *bearer.Config) { c.Audience, c.AnyAudience = "", true })
 	for name, tt := range map[string]struct {
 		with members
