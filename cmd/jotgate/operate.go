@@ -151,12 +151,16 @@ func (g *program) importKey(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	c, err := g.load(cmd)
+	if err != nil {
+		return err
+	}
 	a, err := g.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	info, err := a.ImportKey(cmd.Context(), text)
+	info, err := a.Gate.ImportKey(cmd.Context(), a.Keys, text, keyset.Algorithm(c.Token.Alg))
 	if err != nil {
 		return err
 	}

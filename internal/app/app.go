@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/jotgate/jotgate/internal/apikey"
-	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/client"
 	"github.com/jotgate/jotgate/internal/config"
 	"github.com/jotgate/jotgate/internal/flow"
@@ -296,8 +295,8 @@ func (a *App) buildOAuth(ctx context.Context) error {
 	}
 	a.OAuth = oauth.New(oauth.Config{
 		Ledger: a.Gate.Ledger, Clients: client.New(a.db.Clients(), c.Token.Audience, time.Now),
-		Users: a.Gate.Users, Sessions: a.Gate.Sessions, Keys: a.Gate.Keys, Issuer: a.issuer, Refresher: a.Refresher,
-		AccessTTL: c.Token.AccessTTL, PublicURL: c.PublicURL, Audience: c.Token.Audience, Read: oauthapi.Reader(reader),
+		Users: a.Gate.Users, Sessions: a.Gate.Sessions, Issuer: a.issuer, Refresher: a.Refresher,
+		AccessTTL: c.Token.AccessTTL, Audience: c.Token.Audience, KeyHolder: a.Gate.UserOfKey, Read: oauthapi.Reader(reader),
 	})
 	return nil
 }
@@ -351,16 +350,6 @@ func (a *App) measure(m *telemetry.Metrics) {
 	m.RegisterPool(func() (running, waiting int) { return a.hasher.Running(), a.hasher.Waiting() })
 	m.GaugeFunc("jotgate_revocations", "Entries in the set of what is revoked.", func() float64 { return float64(a.feed.Size()) })
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
-}
-
-// ImportKey adds a signing key that was made elsewhere, and puts that on record.
-// Its errors are those of [keyset.Set.Import].
-func (a *App) ImportKey(ctx context.Context, private []byte) (info keyset.Info, err error) {
-	err = a.Gate.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		info, err = a.Keys.Import(ctx, private, keyset.Algorithm(a.config.Token.Alg))
-		return flow.Outcome{Events: []audit.Event{{Kind: audit.KeyImported, Detail: info.KID}}}, err
-	})
-	return info, err
 }
 
 // Close stops the hashing workers and closes the database.

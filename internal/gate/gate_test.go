@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/store/storetest"
 	"github.com/jotgate/jotgate/internal/token"
@@ -335,4 +337,24 @@ func TestClosedRegistration(t *testing.T) {
 	if _, err := w.CreateUser(t.Context(), gate.Registration{Username: "ada", Password: passOne}, []user.Role{"admin"}); err != nil {
 		t.Errorf("an operator's: %v", err)
 	}
+}
+
+func TestImportedKeyIsOnRecord(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		text, err := os.ReadFile("../../testdata/keys/eddsa.pem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.events.fail(true)
+		if _, err := w.ImportKey(t.Context(), w.keys, text, keyset.EdDSA); !errors.Is(err, errBroken) {
+			t.Errorf("without a record: %v", err)
+		}
+		w.events.fail(false)
+		if err := w.keys.Reload(t.Context()); err != nil || len(w.keys.List()) != 1 {
+			t.Errorf("%d keys, %v; a key is there that nobody put on record", len(w.keys.List()), err)
+		}
+		if _, err := w.ImportKey(t.Context(), w.keys, text, keyset.EdDSA); err != nil || w.events.last() != audit.KeyImported || len(w.keys.List()) != 2 {
+			t.Errorf("%d keys, event %q, %v", len(w.keys.List()), w.events.last(), err)
+		}
+	})
 }

@@ -17,22 +17,22 @@ import (
 // ErrNotAdmin is somebody who asks for the scope of administrators and is none.
 var ErrNotAdmin = errors.New("gate: only administrators grant the scope admin")
 
-// KeyHolder returns the user for whom an API key acts, and the key with the
+// UserOfKey returns the user for whom an API key acts, and the key with the
 // scopes that the user may still grant, as the database knows them at this
 // moment. It returns [apikey.ErrInvalid].
 //
 // That the use cannot be written down keeps nobody out.
-func (g *Gate) KeyHolder(ctx context.Context, secret string) (Caller, error) {
+func (g *Gate) UserOfKey(ctx context.Context, secret string) (user.User, apikey.Key, error) {
 	k, err := g.Keys.Find(ctx, secret)
 	if err != nil {
-		return Caller{}, err
+		return user.User{}, apikey.Key{}, err
 	}
 	u, err := g.Users.Store.ByID(ctx, user.ID(k.UserID))
 	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
-		return Caller{}, apikey.ErrInvalid
+		return user.User{}, apikey.Key{}, apikey.ErrInvalid
 	}
 	if err != nil {
-		return Caller{}, fmt.Errorf("gate: look up key holder: %w", err)
+		return user.User{}, apikey.Key{}, fmt.Errorf("gate: look up key holder: %w", err)
 	}
 	if !isAdmin(u) {
 		k.Scopes = slices.DeleteFunc(k.Scopes, func(s string) bool { return s == scope.Admin })
@@ -40,7 +40,13 @@ func (g *Gate) KeyHolder(ctx context.Context, secret string) (Caller, error) {
 	if err := g.Keys.Used(ctx, k); err != nil {
 		g.Metrics.KeyUseUnrecorded()
 	}
-	return Caller{User: u, Key: &k}, nil
+	return u, k, nil
+}
+
+// KeyHolder is [Gate.UserOfKey] as a caller.
+func (g *Gate) KeyHolder(ctx context.Context, secret string) (Caller, error) {
+	u, k, err := g.UserOfKey(ctx, secret)
+	return Caller{User: u, Key: &k}, err
 }
 
 func isAdmin(u user.User) bool { return slices.Contains(u.Roles, user.Role(scope.Admin)) }

@@ -97,6 +97,7 @@ type world struct {
 	feed   *revocation.Feed
 	events *events
 	reader *token.Refresher
+	keys   *keyset.Set
 }
 
 func newWorld(tb testing.TB, db *store.DB) *world {
@@ -108,11 +109,11 @@ func newWorld(tb testing.TB, db *store.DB) *world {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	keys := keyset.New(db.Keys(), master, keyset.Config{PublishAhead: time.Minute, Retain: time.Hour, Now: w.now})
-	if err := keys.Ensure(tb.Context(), keyset.EdDSA); err != nil {
+	w.keys = keyset.New(db.Keys(), master, keyset.Config{PublishAhead: time.Minute, Retain: time.Hour, Now: w.now})
+	if err := w.keys.Ensure(tb.Context(), keyset.EdDSA); err != nil {
 		tb.Fatal(err)
 	}
-	minter, err := token.NewIssuer(issuer, issuer, keys.Signer)
+	minter, err := token.NewIssuer(issuer, issuer, w.keys.Signer)
 	if err != nil {
 		tb.Fatal(err)
 	}

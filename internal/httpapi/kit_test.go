@@ -160,7 +160,7 @@ func (a *api) build(o options) {
 	a.must(err)
 	a.oauth = oauth.New(oauth.Config{
 		Ledger: a.gate.Ledger, Clients: client.New(a.db.Clients(), issuer, a.now), Users: a.gate.Users, Sessions: a.gate.Sessions,
-		Keys: a.gate.Keys, Issuer: minter, Refresher: a.gate.Refresher, AccessTTL: accessTTL, PublicURL: issuer, Audience: issuer,
+		KeyHolder: a.gate.UserOfKey, Issuer: minter, Refresher: a.gate.Refresher, AccessTTL: accessTTL, Audience: issuer,
 		Read: oauthapi.Reader(reader),
 	})
 	h, err := httpapi.New(httpapi.Config{

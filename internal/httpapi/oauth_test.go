@@ -147,6 +147,8 @@ func TestTokenRequestRefused(t *testing.T) {
 	a.do("POST", "/oauth/token", object{"grant_type": "client_credentials"}, p.basic()).wantError(t, 415, "invalid_request")
 	a.do("GET", "/oauth/token", nil).want(t, 405, "method-not-allowed")
 	a.token(p, "&scope=a&audience="+issuer) // and all is well
+	// Without a value a parameter counts as left out (RFC 6749, section 3.2).
+	a.token(p, "&scope=&resource=&client_id=&client_secret=")
 }
 
 func TestRevokeToken(t *testing.T) {
@@ -204,6 +206,9 @@ func TestIntrospect(t *testing.T) {
 		}
 		if a.active(orders, raw(key)) != nil {
 			t.Error("a client learns of a key that is not for it")
+		}
+		if list := a.do("GET", "/v1/api-keys", nil, login.bearer(t)).want(t, 200, ""); strings.Contains(string(list.body), `"last_used_at":null`) {
+			t.Error("a key that is introspected counts as unused")
 		}
 		for _, inactive := range []string{"x", login.text(t, "refresh_token"), opaque.New("jg_"), login.text(t, "access_token") + "A"} {
 			if a.active(server, inactive) != nil {

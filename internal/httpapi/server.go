@@ -139,7 +139,7 @@ func (s *server) routes(r *gin.Engine) {
 	signedIn.POST("/admin/clients/:id/secret", s.endpoint(admin(s, readOverlap, s.rotateSecret)))
 	signedIn.DELETE("/admin/clients/:id", s.endpoint(admin(s, nothing, s.deleteClient)))
 
-	oauthapi.Mount(r, oauthapi.Config{OAuth: s.OAuth, Visit: s.visit, Failed: s.failed})
+	oauthapi.Mount(r, oauthapi.Config{OAuth: s.OAuth, Issuer: s.PublicURL, Visit: s.visit, Failed: s.failed})
 }
 
 // endpoint adapts a handler that returns its error, so that no handler can

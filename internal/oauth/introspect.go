@@ -10,7 +10,6 @@ import (
 
 	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/client"
-	"github.com/jotgate/jotgate/internal/scope"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -52,47 +51,34 @@ func (o *OAuth) Alive(ctx context.Context, t Token) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	u, ok, err := o.enabled(ctx, t.Subject)
-	return ok && !t.IssuedAt.Before(u.TokensValidAfter), err
+	u, err := o.Users.Store.ByID(ctx, user.ID(t.Subject))
+	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("oauth: look up user: %w", err)
+	}
+	return !t.IssuedAt.Before(u.TokensValidAfter), nil
 }
 
 func (o *OAuth) introspectKey(ctx context.Context, c client.Client, raw string) (Token, bool, error) {
-	k, err := o.Keys.Find(ctx, raw)
+	u, k, err := o.KeyHolder(ctx, raw)
 	if errors.Is(err, apikey.ErrInvalid) {
 		return Token{}, false, nil
 	}
-	if err != nil {
-		return Token{}, false, err
-	}
-	u, ok, err := o.enabled(ctx, k.UserID)
-	if err != nil || !ok || !slices.Contains(c.Audiences, o.Audience) {
+	if err != nil || !slices.Contains(c.Audiences, o.Audience) {
 		return Token{}, false, err
 	}
 	roles := make([]string, len(u.Roles))
 	for i, r := range u.Roles {
 		roles[i] = string(r)
 	}
-	granted := k.Scopes
-	if !slices.Contains(roles, scope.Admin) {
-		granted = slices.DeleteFunc(granted, func(s string) bool { return s == scope.Admin })
-	}
 	return Token{
 		ID: string(k.ID), Subject: k.UserID, ClientID: firstParty, Audience: []string{o.Audience},
-		Scope: strings.Join(granted, " "), Roles: roles, Mode: string(session.Bearer),
+		Scope: strings.Join(k.Scopes, " "), Roles: roles, Mode: string(session.Bearer),
 		IssuedAt: k.CreatedAt.Truncate(time.Second), ExpiresAt: k.ExpiresAt,
 	}, true, nil
 }
 
 // firstParty is the client_id of what users hold.
 const firstParty = "jotgate"
-
-func (o *OAuth) enabled(ctx context.Context, id string) (user.User, bool, error) {
-	u, err := o.Users.Store.ByID(ctx, user.ID(id))
-	if errors.Is(err, user.ErrNotFound) {
-		return user.User{}, false, nil
-	}
-	if err != nil {
-		return user.User{}, false, fmt.Errorf("oauth: look up user: %w", err)
-	}
-	return u, !u.Disabled, nil
-}

@@ -41,12 +41,14 @@ type Config struct {
 	Clients   *client.Service
 	Users     *user.Service
 	Sessions  *session.Service
-	Keys      *apikey.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher
 	AccessTTL time.Duration
-	// PublicURL is the issuer, and Audience the one that first-party tokens have.
-	PublicURL, Audience string
+	// Audience is the one that first-party tokens have.
+	Audience string
+	// KeyHolder returns the user for whom an API key acts, and the key with the
+	// scopes that it is good for at this moment, or [apikey.ErrInvalid].
+	KeyHolder func(ctx context.Context, secret string) (user.User, apikey.Key, error)
 	// Read returns what an access token of ours says that is valid and not revoked,
 	// whomever it is for, and false for anything else.
 	Read func(ctx context.Context, raw string) (Token, bool, error)
@@ -170,7 +172,7 @@ func (o *OAuth) foreign(ctx context.Context, raw string) error {
 	if _, err := o.Refresher.Read(raw); err == nil {
 		return ErrNotYours
 	}
-	_, err := o.Keys.Find(ctx, raw)
+	_, _, err := o.KeyHolder(ctx, raw)
 	switch {
 	case err == nil:
 		return ErrNotYours

@@ -16,11 +16,9 @@ import (
 
 const maxBody = 16 << 10 // bytes
 
-// form is the parameters of a request, each at most once (RFC 6749, section 3.2).
+// form is the parameters of a request, each at most once and with a value: one
+// without counts as left out (RFC 6749, section 3.2).
 type form map[string]string
-
-// get returns a parameter. One without a value is one that was left out.
-func (f form) get(name string) string { return f[name] }
 
 // readForm reads the body, and refuses parameters in the query, where logs would
 // keep them.
@@ -50,7 +48,9 @@ func readForm(c *gin.Context) (form, error) {
 		if !utf8.ValidString(all[0]) || strings.ContainsRune(all[0], 0) {
 			return nil, refused("invalid_request", "a parameter is not text")
 		}
-		f[name] = all[0]
+		if all[0] != "" {
+			f[name] = all[0]
+		}
 	}
 	return f, nil
 }

@@ -20,6 +20,8 @@ import (
 // Config is what the routes work with. All fields are needed.
 type Config struct {
 	OAuth *oauth.OAuth
+	// Issuer is the iss of every token.
+	Issuer string
 	// Visit returns the request as flows see it.
 	Visit func(*gin.Context) *flow.Visit
 	// Failed logs a request that failed through no fault of the client's.
@@ -63,20 +65,20 @@ func (s *server) token(c *gin.Context, f form) error {
 	if err != nil {
 		return err
 	}
-	switch f.get("grant_type") {
+	switch f["grant_type"] {
 	case "client_credentials":
 	case "":
 		return refused("invalid_request", "grant_type is missing")
 	default:
 		return refused("unsupported_grant_type", "the only grant here is client_credentials")
 	}
-	want := oauth.Grant{Audience: f.get("resource")}
-	if audience := f.get("audience"); want.Audience == "" {
+	want := oauth.Grant{Audience: f["resource"]}
+	if audience := f["audience"]; want.Audience == "" {
 		want.Audience = audience
 	} else if audience != "" && audience != want.Audience {
 		return refused("invalid_target", "a token is for one audience")
 	}
-	if text := f.get("scope"); text != "" {
+	if text := f["scope"]; text != "" {
 		want.Scopes = strings.Split(text, " ")
 	}
 	issued, err := s.OAuth.Token(c.Request.Context(), id, secret, want, s.Visit(c))
@@ -93,7 +95,7 @@ func (s *server) revoke(c *gin.Context, f form) error {
 	if err != nil {
 		return err
 	}
-	raw := f.get("token")
+	raw := f["token"]
 	if raw == "" {
 		return refused("invalid_request", "token is missing")
 	}
@@ -127,7 +129,7 @@ func (s *server) introspect(c *gin.Context, f form) error {
 	if err != nil {
 		return err
 	}
-	raw := f.get("token")
+	raw := f["token"]
 	if raw == "" {
 		return refused("invalid_request", "token is missing")
 	}
@@ -141,7 +143,7 @@ func (s *server) introspect(c *gin.Context, f form) error {
 	}
 	answer := introspection{
 		Active: true, Scope: &t.Scope, ClientID: t.ClientID, TokenType: "Bearer", IssuedAt: t.IssuedAt.Unix(), Subject: t.Subject,
-		Audience: t.Audience, Issuer: s.OAuth.PublicURL, ID: t.ID, SessionID: t.SessionID, Roles: t.Roles, Mode: t.Mode,
+		Audience: t.Audience, Issuer: s.Issuer, ID: t.ID, SessionID: t.SessionID, Roles: t.Roles, Mode: t.Mode,
 	}
 	if !t.ExpiresAt.IsZero() {
 		answer.ExpiresAt = t.ExpiresAt.Unix()
