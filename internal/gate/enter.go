@@ -80,11 +80,26 @@ func (g *Gate) login(ctx context.Context, c Credentials, v *flow.Visit) (Tokens,
 	if err := g.take(ctx, g.Limits.Login, v.AddressKey, v); err != nil {
 		return Tokens{}, err
 	}
-	t, err := g.enter(ctx, c, v)
-	if errors.Is(err, errRenewed) {
-		return g.enter(ctx, c, v)
+	a, err := g.Users.Authenticate(ctx, c.Identifier, c.Password)
+	if err != nil {
+		return Tokens{}, g.refuseLogin(ctx, a, err, v)
 	}
-	return t, err
+	t, err := g.enter(ctx, a, c, v)
+	if !errors.Is(err, errRenewed) {
+		return t, err
+	}
+	if a, err = g.Users.AuthenticateAgain(ctx, a, c.Password); err != nil {
+		return Tokens{}, g.refuseLogin(ctx, a, err, v)
+	}
+	return g.enter(ctx, a, c, v)
+}
+
+// refuseLogin puts a wrong password on record, and returns err.
+func (g *Gate) refuseLogin(ctx context.Context, a user.Authenticated, err error, v *flow.Visit) error {
+	if !errors.Is(err, user.ErrBadCredentials) {
+		return err
+	}
+	return g.Refuse(ctx, audit.Event{Kind: audit.LoginRefused, UserID: string(a.User.ID), Origin: v.Origin}, err)
 }
 
 // errRenewed is a password that was right, and whose outdated hash somebody else
@@ -92,18 +107,12 @@ func (g *Gate) login(ctx context.Context, c Credentials, v *flow.Visit) (Tokens,
 // this one and renewed the hash. Looking again tells.
 var errRenewed = fmt.Errorf("gate: the hash was renewed meanwhile: %w", user.ErrBadCredentials)
 
-func (g *Gate) enter(ctx context.Context, c Credentials, v *flow.Visit) (Tokens, error) {
-	a, err := g.Users.Authenticate(ctx, c.Identifier, c.Password)
-	if errors.Is(err, user.ErrBadCredentials) {
-		return Tokens{}, g.Refuse(ctx, audit.Event{Kind: audit.LoginRefused, UserID: string(a.User.ID), Origin: v.Origin}, err)
-	}
-	if err != nil {
-		return Tokens{}, err
-	}
+// enter opens a session for a, if what was right a moment ago still is.
+func (g *Gate) enter(ctx context.Context, a user.Authenticated, c Credentials, v *flow.Visit) (Tokens, error) {
 	now := g.Now().UTC()
 	var opened session.Session
 	var u user.User
-	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+	err := g.Commit(ctx, func(ctx context.Context) (_ flow.Outcome, err error) {
 		if u, err = g.stillOpens(ctx, a); err != nil {
 			return flow.Outcome{}, err
 		}

@@ -107,15 +107,15 @@ func TestImportedPasswordBecomesOurs(t *testing.T) {
 	})
 }
 
-// TestFirstLoginsMeet holds that of several first logins none fails because
-// another one has renewed the hash in the meantime.
+// TestFirstLoginsMeet holds that of as many first logins as the budget has
+// attempts none fails because another one has renewed the hash in the meantime.
 func TestFirstLoginsMeet(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		if _, err := w.ImportUser(t.Context(), arrival(), false); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
-		for range 8 {
+		for range 10 {
 			wg.Go(func() {
 				c := gate.Credentials{Identifier: "ada", Password: passOne, Mode: session.Bearer}
 				if _, err := w.Login(context.WithoutCancel(t.Context()), c, visit()); err != nil {

@@ -112,6 +112,20 @@ func (s *Service) Authenticate(ctx context.Context, identifier, plain string) (A
 	return s.check(ctx, u, bucket, plain)
 }
 
+// AuthenticateAgain is [Service.Authenticate] for a user whose hash was replaced
+// since a. The attempt was paid for then, and plain was right, so that it costs a
+// hash and nothing of the budget.
+func (s *Service) AuthenticateAgain(ctx context.Context, a Authenticated, plain string) (Authenticated, error) {
+	u, err := s.Store.ByID(ctx, a.User.ID)
+	if errors.Is(err, ErrNotFound) {
+		return a, ErrBadCredentials
+	}
+	if err != nil {
+		return Authenticated{}, fmt.Errorf("user: look up by id: %w", err)
+	}
+	return s.verify(ctx, u, a.bucket, plain, nil)
+}
+
 // Confirm checks the password of a user who is signed in already. It spends
 // from the same budget as signing in, and fails in the same ways.
 func (s *Service) Confirm(ctx context.Context, id ID, plain string) (Authenticated, error) {
@@ -209,9 +223,11 @@ func (s *Service) lookup(ctx context.Context, identifier string) (User, string, 
 // guesses gets more of them looked at than the budget holds. The hasher gets
 // plain as it was typed, because another program may have hashed it like that.
 func (s *Service) check(ctx context.Context, u User, bucket, plain string) (Authenticated, error) {
-	match, err := s.Hasher.Verify(ctx, plain, u.PasswordHash, func(ctx context.Context) error {
-		return s.charge(ctx, bucket)
-	})
+	return s.verify(ctx, u, bucket, plain, func(ctx context.Context) error { return s.charge(ctx, bucket) })
+}
+
+func (s *Service) verify(ctx context.Context, u User, bucket, plain string, admit func(context.Context) error) (Authenticated, error) {
+	match, err := s.Hasher.Verify(ctx, plain, u.PasswordHash, admit)
 	if err != nil {
 		return Authenticated{}, fmt.Errorf("user: verify password: %w", err)
 	}

@@ -227,6 +227,37 @@ func TestParallelGuessesStayWithinTheBudget(t *testing.T) {
 	}
 }
 
+// The attempt was paid for, and what is looked at is the hash that is there now.
+func TestAuthenticateAgain(t *testing.T) {
+	s := newService(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	u := s.create(t, "ada")
+	a, err := s.Authenticate(t.Context(), "ada", pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // the budget has 5
+		if a, err = s.AuthenticateAgain(t.Context(), a, pass); err != nil || a.User.ID != u.ID {
+			t.Fatalf("%+v, %v", a.User, err)
+		}
+	}
+	hash, err := s.Rehash(t.Context(), u, pass+" of another one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Store.Update(t.Context(), u.ID, user.Change{PasswordHash: &hash}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AuthenticateAgain(t.Context(), a, pass); !errors.Is(err, user.ErrBadCredentials) {
+		t.Errorf("a password that was replaced: %v", err)
+	}
+	if err := s.Store.Delete(t.Context(), u.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AuthenticateAgain(t.Context(), a, pass); !errors.Is(err, user.ErrBadCredentials) {
+		t.Errorf("a user who has gone: %v", err)
+	}
+}
+
 func TestWeakerHashIsRenewed(t *testing.T) {
 	s := newService(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
 	s.create(t, "ada")
