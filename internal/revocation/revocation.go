@@ -20,8 +20,14 @@ const (
 	// Session ends all tokens of one session, or the one token of that jti which
 	// belongs to none.
 	Session Kind = "session"
-	// User ends the tokens of one user that were issued before NotBefore.
+	// User ends the tokens of one user or client that were issued before NotBefore.
 	User Kind = "user"
+	// Key ends all that one signing key signed.
+	Key Kind = "key"
+	// All ends every token that was issued before NotBefore.
+	All Kind = "all"
+	// Changed ends nothing: what somebody remembers of that user is outdated.
+	Changed Kind = "changed"
 )
 
 // Entry is one line of the feed.
@@ -29,7 +35,7 @@ type Entry struct {
 	Seq       int64 // set by the store; ascending in the order of commits
 	Kind      Kind
 	ID        string
-	NotBefore time.Time // whole seconds, like a token's iat; zero for a session
+	NotBefore time.Time // whole seconds, like a token's iat; zero where the kind needs none
 	ExpiresAt time.Time // when no token that the entry touches can be valid any more
 }
 

@@ -205,15 +205,23 @@ func (l late) ParamsFilter(ctx context.Context, sql string, params ...any) (stri
 	return sql, params
 }
 
-// TestMigrationsKeepUsers takes a database with users down to the first migration
-// and up again.
-func TestMigrationsKeepUsers(t *testing.T) {
+// TestMigrationsKeepRows takes a database with rows down to the first migration
+// and up again. The feed's numbers go on where they were.
+func TestMigrationsKeepRows(t *testing.T) {
 	for name, url := range map[string]string{
 		"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "x.db"), "postgres": pgtest.DSN(t),
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openTest(t, url)
 			if err := db.Users().Create(t.Context(), user.User{ID: "u", Username: "ada", ExternalID: "django:1"}); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := db.Revocations().Append(t.Context(), []revocation.Entry{{Kind: revocation.Session, ID: "s", ExpiresAt: time.Unix(9, 0)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := db.Revocations().Prune(t.Context(), time.Unix(10, 0), 2); err != nil {
 				t.Fatal(err)
 			}
 			if err := db.migrator(t.Context(), func(p *goose.Provider, _ MigrationStatus) error {
@@ -228,6 +236,13 @@ func TestMigrationsKeepUsers(t *testing.T) {
 			got, err := db.Users().ByID(t.Context(), "u")
 			if want := (user.User{ID: "u", Username: "ada"}); err != nil || !cmp.Equal(got, want) {
 				t.Errorf("user = %+v, %v; want %+v", got, err, want)
+			}
+			if err := db.Revocations().Append(t.Context(), []revocation.Entry{{Kind: revocation.All, ID: "all"}}); err != nil {
+				t.Fatal(err)
+			}
+			feed, err := db.Revocations().After(t.Context(), 0, 9)
+			if err != nil || len(feed) != 2 || feed[0].Seq != 3 || feed[1].Seq != 4 {
+				t.Errorf("feed = %+v, %v", feed, err)
 			}
 		})
 	}

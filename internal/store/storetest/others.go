@@ -245,6 +245,7 @@ func sealed(kid string, activates time.Time) keyset.Sealed {
 
 func keysReadBack(k kit) {
 	later, sooner := sealed("a", epoch().Add(time.Hour)), sealed("b", epoch())
+	sooner.RevokedAt = epoch().Add(time.Minute)
 	for i, key := range []keyset.Sealed{later, sooner} {
 		k.must(k.db.Keys().Add(k.Context(), func(have []keyset.Sealed) (keyset.Sealed, bool, error) {
 			k.equal(len(have), i)
