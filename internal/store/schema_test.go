@@ -221,7 +221,7 @@ func TestMigrationsKeepRows(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := db.Revocations().Prune(t.Context(), time.Unix(10, 0), 2); err != nil {
+			if err := db.writer.Exec("DELETE FROM revocations").Error; err != nil {
 				t.Fatal(err)
 			}
 			if err := db.migrator(t.Context(), func(p *goose.Provider, _ MigrationStatus) error {
@@ -241,7 +241,7 @@ func TestMigrationsKeepRows(t *testing.T) {
 				t.Fatal(err)
 			}
 			feed, err := db.Revocations().After(t.Context(), 0, 9)
-			if err != nil || len(feed) != 2 || feed[0].Seq != 3 || feed[1].Seq != 4 {
+			if err != nil || len(feed) != 1 || feed[0].Seq != 4 {
 				t.Errorf("feed = %+v, %v", feed, err)
 			}
 		})
