@@ -56,7 +56,7 @@ func TestRowsEqualColumns(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db := openTest(t, tt.url(t))
-			for _, row := range []any{userRow{}, attemptsRow{}, sessionRow{}, revocationRow{}, auditRow{}, keyRow{}, apiKeyRow{}, clientRow{}} {
+			for _, row := range []any{userRow{}, attemptsRow{}, sessionRow{}, revocationRow{}, auditRow{}, keyRow{}, apiKeyRow{}, clientRow{}, installationRow{}} {
 				s, err := schema.Parse(row, &sync.Map{}, db.writer.NamingStrategy)
 				if err != nil {
 					t.Fatal(err)
@@ -153,12 +153,16 @@ func callAll(t *testing.T, db *DB) {
 	}))
 	must(sessions.ByID(ctx, "s"))
 	must(sessions.Living(ctx, "u", now, 9))
-	for _, w := range []session.Which{{ID: "s"}, {ID: "s", UserID: "u"}, {UserID: "u"}, {UserID: "u", Except: "s"}} {
+	for _, w := range []session.Which{{ID: "s"}, {ID: "s", UserID: "u"}, {UserID: "u"}, {UserID: "u", Except: "s"}, {Before: now, Limit: 9}} {
 		must(sessions.End(ctx, w, session.ReasonLogout, now))
 	}
 	must(sessions.Prune(ctx, now, 9))
 	must(nil, feed.Append(ctx, []revocation.Entry{{Kind: revocation.Session, ID: "s"}}))
 	must(feed.After(ctx, 0, 9))
+	if _, _, err := feed.Head(ctx); err != nil {
+		t.Fatal(err)
+	}
+	must(nil, feed.NextEpoch(ctx))
 	must(feed.Prune(ctx, now, 9))
 	must(nil, db.Audit().Append(ctx, audit.Event{Kind: audit.LoggedIn}))
 	must(db.Audit().Prune(ctx, now, 9))
