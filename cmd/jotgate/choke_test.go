@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -82,7 +81,7 @@ func leaves(c *cobra.Command, prefix string) (all []string) {
 func feedHead(t *testing.T, dir string) int64 {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{
-		URL: "sqlite:" + filepath.Join(dir, "jotgate.db"), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		URL: "sqlite:" + filepath.Join(dir, "jotgate.db"), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
