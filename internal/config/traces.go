@@ -80,7 +80,7 @@ func checkSampler(name, arg string) error {
 	if !strings.HasSuffix(name, "ratio") || arg == "" {
 		return nil
 	}
-	if ratio, err := strconv.ParseFloat(arg, 64); err != nil || !(ratio >= 0 && ratio <= 1) { //nolint:staticcheck // NaN is neither
+	if ratio, err := strconv.ParseFloat(arg, 64); err != nil || !(ratio >= 0 && ratio <= 1) { // nor NaN
 		return errors.New("OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1")
 	}
 	return nil
