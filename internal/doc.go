@@ -39,7 +39,7 @@
 //	token        tool      mints access tokens, mints and reads refresh tokens
 //	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
 //	ratelimit    tool      GCRA per key, in memory
-//	telemetry    tool      logging and metrics set-up
+//	telemetry    tool      logging, metrics and tracing set-up
 //
 //	password/commonlist    builds the list of common passwords again
 //	needs                  skips or fails a test whose machine lacks something

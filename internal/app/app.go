@@ -63,6 +63,7 @@ type App struct {
 
 	config   config.Config
 	log      *slog.Logger
+	tracing  *telemetry.Tracing // nil if it is off
 	db       *store.DB
 	hasher   *password.Hasher
 	feed     *revocation.Feed
@@ -103,11 +104,17 @@ func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *Ap
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	if c.Traces {
+		if a.tracing, err = telemetry.NewTracing(ctx, b.Version, log); err != nil {
+			return nil, err
+		}
+		a.log = a.tracing.Logger(log)
+	}
 	master, err := masterKey(c)
 	if err != nil {
 		return nil, err
 	}
-	if a.db, err = OpenStore(ctx, c, log); err != nil {
+	if a.db, err = openStore(ctx, c, store.Config{Logger: a.log, Spans: a.tracing.Provider()}); err != nil {
 		return nil, err
 	}
 	if err := a.db.Migrate(ctx); err != nil {
@@ -130,12 +137,17 @@ func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *Ap
 // OpenStore opens the database of c, in a data directory that it makes, and
 // leaves its tables as they are.
 func OpenStore(ctx context.Context, c config.Config, log *slog.Logger) (*store.DB, error) {
+	return openStore(ctx, c, store.Config{Logger: log})
+}
+
+func openStore(ctx context.Context, c config.Config, s store.Config) (*store.DB, error) {
 	if usesDataDir(c) {
 		if err := makeDataDir(c.DataDir); err != nil {
 			return nil, err
 		}
 	}
-	return store.Open(ctx, store.Config{URL: c.Database.URL.Reveal(), Logger: log})
+	s.URL = c.Database.URL.Reveal()
+	return store.Open(ctx, s)
 }
 
 func usesDataDir(c config.Config) bool { return strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") }
@@ -280,7 +292,7 @@ func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err er
 	api := httpapi.Config{
 		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Revocations: a.feed, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
 		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, SampleApp: c.SampleApp(),
-		Ready: a.ready, Stopping: a.stopping, Metrics: metrics, Log: a.log, Now: time.Now,
+		Ready: a.ready, Stopping: a.stopping, Metrics: metrics, Log: a.log, Spans: a.tracing.Provider(), Now: time.Now,
 	}
 	a.Operations = httpapi.Operations(api)
 	a.API, err = httpapi.New(api)
@@ -354,13 +366,15 @@ func (a *App) measure(m *telemetry.Metrics) {
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
 }
 
-// Close stops the hashing workers and closes the database.
+// Close stops the hashing workers, closes the database and sends the traces that
+// are left.
 func (a *App) Close() error {
 	if a.hasher != nil {
 		a.hasher.Close()
 	}
+	var err error
 	if a.db != nil {
-		return a.db.Close()
+		err = a.db.Close()
 	}
-	return nil
+	return errors.Join(err, a.tracing.Close(context.Background()))
 }

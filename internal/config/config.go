@@ -42,6 +42,10 @@ type Config struct { //nolint:recvcheck // what prints takes a copy
 	RateLimit RateLimit `koanf:"rate_limit"`
 	Log       Log       `koanf:"log"`
 	Audit     Audit     `koanf:"audit"`
+
+	// Traces tells whether OpenTelemetry's standard variables ask for traces. It is
+	// no setting: those variables have their own names, and other programs share them.
+	Traces bool `koanf:"-"`
 }
 
 // Listener is the API's socket.

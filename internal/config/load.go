@@ -45,7 +45,9 @@ func Load(s Source) (Config, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", v.origin, err))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	traced, err := traces(s.Environ)
+	c.Traces = traced
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return Config{}, err
 	}
 	if err := c.readSecrets(); err != nil {

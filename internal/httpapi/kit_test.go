@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/client"
 	"github.com/jotgate/jotgate/internal/flow"
@@ -95,6 +97,7 @@ type options struct {
 	alg         keyset.Algorithm
 	hashes      password.Params
 	queue, work int
+	spans       trace.TracerProvider
 }
 
 // newAPI starts a jotgate on an empty database.
@@ -169,7 +172,7 @@ func (a *api) build(o options) {
 	})
 	h, err := httpapi.New(httpapi.Config{
 		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Revocations: a.feed, Stopping: a.stop, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
-		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Now: a.now,
+		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Spans: o.spans, Now: a.now,
 		Ready: func(context.Context) []httpapi.Dependency {
 			return []httpapi.Dependency{{Name: "database", Err: a.down}}
 		},

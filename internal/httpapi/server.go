@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/keyset"
@@ -27,7 +28,7 @@ import (
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
 
-// Config is what the API works with. All fields are needed, but for the lists.
+// Config is what the API works with. All fields are needed, but for the lists and Spans.
 type Config struct {
 	Gate  *gate.Gate
 	OAuth *oauth.OAuth
@@ -52,7 +53,9 @@ type Config struct {
 	Ready   func(ctx context.Context) []Dependency
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	Now     func() time.Time // time.Now everywhere but in tests
+	// Spans is where a span is made of each request; nil is nowhere.
+	Spans trace.TracerProvider
+	Now   func() time.Time // time.Now everywhere but in tests
 }
 
 // Dependency is one thing that the program depends on. Err is nil if it is well.
@@ -89,6 +92,9 @@ func newEngine(c Config) (*gin.Engine, error) {
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false
 	r.RedirectFixedPath = false
+	if s.Spans != nil {
+		r.Use(s.span())
+	}
 	r.Use(s.observe, s.recover, s.headers, s.cors())
 	s.routes(r)
 	return r, nil

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3/lock"
+	"go.opentelemetry.io/otel/trace"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -39,8 +39,9 @@ const (
 type gormClause = clause.Expression
 
 type postgresDialect struct {
-	conf *pgx.ConnConfig
-	pool *sql.DB
+	conf  *pgx.ConnConfig
+	pool  *sql.DB
+	spans trace.TracerProvider
 }
 
 func openPostgres(ctx context.Context, c Config) (*DB, error) {
@@ -55,7 +56,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if conf.RuntimeParams["application_name"] == "" {
 		conf.RuntimeParams["application_name"] = "jotgate"
 	}
-	d := &postgresDialect{conf: conf}
+	d := &postgresDialect{conf: conf, spans: c.Spans}
 	d.pool = d.open(postgresConns, map[string]string{
 		"synchronous_commit": "on", "statement_timeout": "5s", "lock_timeout": "5s",
 		"idle_in_transaction_session_timeout": "15s",
@@ -75,7 +76,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
 	conf := d.conf.Copy()
 	maps.Copy(conf.RuntimeParams, params)
-	pool := stdlib.OpenDB(*conf)
+	pool := postgresPoolOf(conf, d.spans)
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(postgresIdleTime)

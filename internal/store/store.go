@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 )
 
@@ -39,6 +40,8 @@ type Config struct {
 	// Timeout bounds a transaction, or a method outside of one, waiting for a
 	// connection included. Zero stands for 10 seconds.
 	Timeout time.Duration
+	// Spans is where connections make a span of each statement; nil is nowhere.
+	Spans trace.TracerProvider
 }
 
 // DB is an open database. Create one with [Open]; it is safe for concurrent use.
