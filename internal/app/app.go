@@ -46,6 +46,10 @@ const (
 	// limitedKeys bounds the memory of each limit.
 	limitedKeys = 100_000
 	lanes       = 1
+	// redisWait is much for a Redis in the same network and little for a login, and
+	// redisPause is how long an outage of it lasts at least.
+	redisWait  = 100 * time.Millisecond
+	redisPause = time.Second
 )
 
 // Build is what the program was built from.
@@ -67,22 +71,24 @@ type App struct {
 	hasher   *password.Hasher
 	feed     *revocation.Feed
 	issuer   *token.Issuer
+	shared   *ratelimit.Shared // nil where each process limits by itself
 	draining atomic.Bool
-	asked    pinged
+	// asked is what the database last said, and askedRedis what Redis did.
+	asked, askedRedis pinged
 }
 
-// pinged is what the database last said. Anybody may ask whether the program is
-// ready, and each asking takes the one connection that writes.
+// pinged is what something last said. Anybody may ask whether the program is
+// ready, and each asking of the database takes the one connection that writes.
 type pinged struct {
 	mu  sync.Mutex
 	at  time.Time
 	err error
 }
 
-// pingEach is how often the database is asked at most.
+// pingEach is how often something is asked at most.
 const pingEach = time.Second
 
-func (p *pinged) database(ctx context.Context, ping func(context.Context) error) error {
+func (p *pinged) ask(ctx context.Context, ping func(context.Context) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if since := time.Since(p.at); since < 0 || since >= pingEach {
@@ -212,7 +218,10 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 	if err := a.feed.Sync(ctx); err != nil {
 		return err
 	}
-	limits, err := newLimits(c.RateLimit)
+	if a.shared, err = openShared(c, master, a.log); err != nil {
+		return err
+	}
+	limits, err := newLimits(c.RateLimit, a.shared)
 	if err != nil {
 		return err
 	}
@@ -236,7 +245,28 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 	return nil
 }
 
-func newLimits(c config.RateLimit) (gate.Limits, error) {
+// openShared returns where replicas count together, or nil if they do not.
+func openShared(c config.Config, master keyset.MasterKey, log *slog.Logger) (*ratelimit.Shared, error) {
+	if !c.RateLimit.Enabled || !c.Redis.URL.Set() {
+		return nil, nil //nolint:nilnil // a nil Shared makes limits that count in memory
+	}
+	shared, err := ratelimit.Open(ratelimit.SharedConfig{
+		URL: c.Redis.URL.Reveal(), Key: master.Derive("jotgate limit keys v1", 32), Wait: redisWait, Pause: redisPause, Now: time.Now,
+		Changed: func(err error) {
+			if err != nil {
+				log.Warn("redis is away: limits are stricter and of this process alone until it is back", slog.Any("err", err))
+			} else {
+				log.Info("redis is back: limits are shared again")
+			}
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
+	}
+	return shared, nil
+}
+
+func newLimits(c config.RateLimit, shared *ratelimit.Shared) (gate.Limits, error) {
 	if !c.Enabled {
 		return gate.Limits{}, nil
 	}
@@ -254,7 +284,7 @@ func newLimits(c config.RateLimit) (gate.Limits, error) {
 		{&l.Password, "password", c.PasswordChecksPerMinute, time.Minute},
 	} {
 		var err error
-		*limit.into, err = ratelimit.New(limit.name, ratelimit.Limit{Burst: limit.burst, Period: limit.per}, limitedKeys)
+		*limit.into, err = shared.New(limit.name, ratelimit.Limit{Burst: limit.burst, Period: limit.per}, limitedKeys)
 		errs = append(errs, err)
 	}
 	return l, errors.Join(errs...)
@@ -336,11 +366,20 @@ var errDraining = errors.New("the program is about to stop")
 func (a *App) ready(ctx context.Context) []httpapi.Dependency {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	d := []httpapi.Dependency{{Name: "database", Err: a.asked.database(ctx, a.db.Ping)}, {Name: "server"}}
-	if a.draining.Load() {
-		d[1].Err = errDraining
+	d := []httpapi.Dependency{{Name: "database", Err: a.asked.ask(ctx, a.db.Ping)}}
+	if a.shared != nil {
+		d = append(d, httpapi.Dependency{Name: "redis", Err: a.askedRedis.ask(ctx, a.probeRedis), Optional: true})
 	}
-	return d
+	server := httpapi.Dependency{Name: "server"}
+	if a.draining.Load() {
+		server.Err = errDraining
+	}
+	return append(d, server)
+}
+
+func (a *App) probeRedis(ctx context.Context) error {
+	a.shared.Probe(ctx)
+	return a.shared.Away()
 }
 
 func (a *App) measure(m *telemetry.Metrics) {
@@ -348,17 +387,35 @@ func (a *App) measure(m *telemetry.Metrics) {
 		m.RegisterDB(name, pool)
 	}
 	m.RegisterPool(func() (running, waiting int) { return a.hasher.Running(), a.hasher.Waiting() })
+	if a.shared != nil {
+		measureShared(m, a.shared)
+	}
 	m.GaugeFunc("jotgate_revocations", "Entries in the set of what is revoked.", func() float64 { return float64(a.feed.Size()) })
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
 }
 
-// Close stops the hashing workers and closes the database.
+func measureShared(m *telemetry.Metrics, shared *ratelimit.Shared) {
+	m.GaugeFunc("jotgate_rate_limit_shared", "Whether limits are shared through Redis at the moment.", func() float64 {
+		if shared.Away() != nil {
+			return 0
+		}
+		return 1
+	})
+	m.CounterFunc("jotgate_rate_limit_fallbacks_total", "Requests counted in this process alone because Redis was away.",
+		func() float64 { return float64(shared.Alone()) })
+}
+
+// Close stops the hashing workers and closes Redis and the database.
 func (a *App) Close() error {
 	if a.hasher != nil {
 		a.hasher.Close()
 	}
-	if a.db != nil {
-		return a.db.Close()
+	var errs []error
+	if a.shared != nil {
+		errs = append(errs, a.shared.Close())
 	}
-	return nil
+	if a.db != nil {
+		errs = append(errs, a.db.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -75,7 +75,8 @@ type api struct {
 	keys  *keyset.Set
 	db    *store.DB
 	log   *bytes.Buffer
-	down  error // what /readyz finds
+	down  error // what /readyz finds of the database
+	away  error // and of Redis
 }
 
 // options is what a test sets besides the defaults.
@@ -167,7 +168,7 @@ func (a *api) build(o options) {
 		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
 		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Now: a.now,
 		Ready: func(context.Context) []httpapi.Dependency {
-			return []httpapi.Dependency{{Name: "database", Err: a.down}}
+			return []httpapi.Dependency{{Name: "database", Err: a.down}, {Name: "redis", Err: a.away, Optional: true}}
 		},
 	})
 	a.must(err)
