@@ -122,6 +122,7 @@ func TestMistakes(t *testing.T) {
 		{"Redis without a host", "", []string{"JOTGATE_REDIS_URL=redis:///0"}, "must name a host"},
 		{"Redis that is no URL", "", []string{"JOTGATE_REDIS_URL=redis://u:canary@x@%zz"}, "is not a URL"},
 		{"Redis with a port of letters", "", []string{"JOTGATE_REDIS_URL=redis://canary:secret"}, "is not a URL"},
+		{"port of Redis too high", "", []string{"JOTGATE_REDIS_URL=redis://u:canary@localhost:65536"}, "must have a port from 1 to 65535"},
 		{"database of Redis by name", "", []string{"JOTGATE_REDIS_URL=redis://u:canary@localhost/limits"}, "must have the number of a database"},
 		{"Redis without TLS checks", "", []string{"JOTGATE_REDIS_URL=rediss://u:canary@localhost?skip_verify=true"}, "takes no parameters"},
 		{"relative socket of Redis", "", []string{"JOTGATE_REDIS_URL=unix://canary/redis.sock"}, "must name a socket"},

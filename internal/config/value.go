@@ -235,6 +235,9 @@ func checkRedis(s string) error {
 	case u.Hostname() == "":
 		return errors.New("must name a host: redis://host:6379")
 	}
+	if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
+		return errors.New("must have a port from 1 to 65535, or none")
+	}
 	if number := strings.Trim(u.Path, "/"); number != "" {
 		if _, err := strconv.ParseUint(number, 10, 16); err != nil {
 			return errors.New("must have the number of a database for its path, or none")

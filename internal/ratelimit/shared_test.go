@@ -315,4 +315,3 @@ func TestOpenRefusesBadConfigurations(t *testing.T) {
 		t.Errorf("a nil Shared: %v", err)
 	}
 }
-
