@@ -46,6 +46,10 @@ const (
 	// limitedKeys bounds the memory of each limit.
 	limitedKeys = 100_000
 	lanes       = 1
+	// redisWait is much for a Redis in the same network and little for a login, and
+	// redisPause is how long an outage of it lasts at least.
+	redisWait  = 100 * time.Millisecond
+	redisPause = time.Second
 )
 
 // Build is what the program was built from.
@@ -68,23 +72,25 @@ type App struct {
 	hasher   *password.Hasher
 	feed     *revocation.Feed
 	issuer   *token.Issuer
+	shared   *ratelimit.Shared // nil where each process limits by itself
 	draining atomic.Bool
 	stopping chan struct{} // closed when no more requests are taken
-	asked    pinged
+	// asked is what the database last said, and askedRedis what Redis did.
+	asked, askedRedis pinged
 }
 
-// pinged is what the database last said. Anybody may ask whether the program is
-// ready, and each asking takes the one connection that writes.
+// pinged is what something last said. Anybody may ask whether the program is
+// ready, and each asking of the database takes the one connection that writes.
 type pinged struct {
 	mu  sync.Mutex
 	at  time.Time
 	err error
 }
 
-// pingEach is how often the database is asked at most.
+// pingEach is how often something is asked at most.
 const pingEach = time.Second
 
-func (p *pinged) database(ctx context.Context, ping func(context.Context) error) error {
+func (p *pinged) ask(ctx context.Context, ping func(context.Context) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if since := time.Since(p.at); since < 0 || since >= pingEach {
@@ -226,7 +232,10 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 	if err := a.feed.Sync(ctx); err != nil {
 		return err
 	}
-	limits, err := newLimits(c.RateLimit)
+	if a.shared, err = openShared(c, master, a.log, a.tracing.Provider()); err != nil {
+		return err
+	}
+	limits, err := newLimits(c.RateLimit, a.shared)
 	if err != nil {
 		return err
 	}
@@ -248,30 +257,6 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 		AccessTTL: c.Token.AccessTTL, Limits: limits, Metrics: metrics, Closed: c.Registration == "closed",
 	})
 	return nil
-}
-
-func newLimits(c config.RateLimit) (gate.Limits, error) {
-	if !c.Enabled {
-		return gate.Limits{}, nil
-	}
-	var l gate.Limits
-	var errs []error
-	for _, limit := range []struct {
-		into  **ratelimit.Limiter
-		name  string
-		burst int
-		per   time.Duration
-	}{
-		{&l.Login, "login", c.LoginsPerMinute, time.Minute},
-		{&l.Registration, "registration", c.RegistrationsPerHour, time.Hour},
-		{&l.Refresh, "refresh", c.RefreshesPerMinute, time.Minute},
-		{&l.Password, "password", c.PasswordChecksPerMinute, time.Minute},
-	} {
-		var err error
-		*limit.into, err = ratelimit.New(limit.name, ratelimit.Limit{Burst: limit.burst, Period: limit.per}, limitedKeys)
-		errs = append(errs, err)
-	}
-	return l, errors.Join(errs...)
 }
 
 func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err error) {
@@ -350,11 +335,15 @@ var errDraining = errors.New("the program is about to stop")
 func (a *App) ready(ctx context.Context) []httpapi.Dependency {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	d := []httpapi.Dependency{{Name: "database", Err: a.asked.database(ctx, a.db.Ping)}, {Name: "server"}}
-	if a.draining.Load() {
-		d[1].Err = errDraining
+	d := []httpapi.Dependency{{Name: "database", Err: a.asked.ask(ctx, a.db.Ping)}}
+	if a.shared != nil {
+		d = append(d, httpapi.Dependency{Name: "redis", Err: a.askedRedis.ask(ctx, a.probeRedis), Optional: true})
 	}
-	return d
+	server := httpapi.Dependency{Name: "server"}
+	if a.draining.Load() {
+		server.Err = errDraining
+	}
+	return append(d, server)
 }
 
 func (a *App) measure(m *telemetry.Metrics) {
@@ -362,19 +351,25 @@ func (a *App) measure(m *telemetry.Metrics) {
 		m.RegisterDB(name, pool)
 	}
 	m.RegisterPool(func() (running, waiting int) { return a.hasher.Running(), a.hasher.Waiting() })
+	if a.shared != nil {
+		measureShared(m, a.shared)
+	}
 	m.GaugeFunc("jotgate_revocations", "Entries in the set of what is revoked.", func() float64 { return float64(a.feed.Size()) })
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
 }
 
-// Close stops the hashing workers, closes the database and sends the traces that
-// are left.
+// Close stops the hashing workers, closes Redis and the database, and sends the
+// traces that are left.
 func (a *App) Close() error {
 	if a.hasher != nil {
 		a.hasher.Close()
 	}
-	var err error
-	if a.db != nil {
-		err = a.db.Close()
+	var errs []error
+	if a.shared != nil {
+		errs = append(errs, a.shared.Close())
 	}
-	return errors.Join(err, a.tracing.Close(context.Background()))
+	if a.db != nil {
+		errs = append(errs, a.db.Close())
+	}
+	return errors.Join(append(errs, a.tracing.Close(context.Background()))...)
 }

@@ -45,6 +45,9 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { a.work(working) })
+	if a.shared != nil {
+		a.shared.Probe(ctx) // an outage is in the log from the start
+	}
 	started(Listening{API: api.Addr(), Operations: ops.Addr()})
 
 	select {

@@ -81,7 +81,8 @@ type api struct {
 	deaf  *atomic.Bool  // the feed takes nothing
 	stop  chan struct{} // closed, it takes no more requests
 	log   *bytes.Buffer
-	down  error // what /readyz finds
+	down  error // what /readyz finds of the database
+	away  error // and of Redis
 }
 
 // options is what a test sets besides the defaults.
@@ -174,7 +175,7 @@ func (a *api) build(o options) {
 		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Revocations: a.feed, Stopping: a.stop, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
 		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Spans: o.spans, Now: a.now,
 		Ready: func(context.Context) []httpapi.Dependency {
-			return []httpapi.Dependency{{Name: "database", Err: a.down}}
+			return []httpapi.Dependency{{Name: "database", Err: a.down}, {Name: "redis", Err: a.away, Optional: true}}
 		},
 	})
 	a.must(err)

@@ -59,9 +59,12 @@ type Config struct {
 }
 
 // Dependency is one thing that the program depends on. Err is nil if it is well.
+// Without an Optional one the program goes on, less well: taking it out of a
+// load balancer, and all other replicas with it, would make things worse.
 type Dependency struct {
-	Name string
-	Err  error
+	Name     string
+	Err      error
+	Optional bool
 }
 
 // server answers requests. It is made by [New] and not changed afterwards.
