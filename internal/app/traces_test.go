@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/jotgate/jotgate/internal/app"
+	"github.com/jotgate/jotgate/internal/redistest"
 	"github.com/jotgate/jotgate/internal/telemetry"
 )
 
@@ -138,7 +139,7 @@ func traced(t *testing.T, f func(c caller), variables ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := app.New(t.Context(), settings(t, append(variables, "JOTGATE_RATE_LIMIT_ENABLED=false")...), app.Build{Version: "test"}, log)
+	a, err := app.New(t.Context(), settings(t, append([]string{"JOTGATE_RATE_LIMIT_ENABLED=false"}, variables...)...), app.Build{Version: "test"}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +212,25 @@ func wantStatements(t *testing.T, spans []*tracepb.Span, parent []byte) {
 	insert := slices.IndexFunc(statements, func(s string) bool { return strings.HasPrefix(s, "INSERT INTO `sessions`") })
 	if insert < 0 || !strings.Contains(statements[insert], "?") {
 		t.Errorf("no session is written in %q", statements)
+	}
+}
+
+func TestTracesOfRedis(t *testing.T) {
+	c := newCollector(t)
+	traced(t, func(api caller) { api.signIn() }, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.url,
+		"JOTGATE_RATE_LIMIT_ENABLED=true", "JOTGATE_REDIS_URL="+redistest.Start(t).URL())
+	within := false
+	for _, s := range c.spans {
+		asks := s.GetKind() == tracepb.Span_SPAN_KIND_CLIENT && strings.HasPrefix(s.GetName(), "eval")
+		within = within || asks && hex.EncodeToString(s.GetTraceId()) == traceID
+	}
+	if !within {
+		t.Errorf("a login asks no Redis in %s", c.text)
+	}
+	for _, hidden := range []string{"canary", "jotgate:limit"} {
+		if strings.Contains(c.text, hidden) {
+			t.Errorf("the spans tell %q", hidden)
+		}
 	}
 }
 
