@@ -70,6 +70,7 @@ var rooms = map[string][]string{
 	"internal/redistest":           {"internal/needs"},
 	"internal/apptest":             {"internal/app", "internal/config"},
 	"internal/proxytest":           nil,
+	"internal/deploytest":          nil,
 	"internal/config":              nil,
 	"internal/app":                 slices.Concat(edges, flows, nouns, tools, []string{"internal/config", "internal/store", "pkg/bearer"}),
 	"internal/bench":               {"internal/app", "internal/config", "internal/pgtest", "internal/store", "internal/session", "internal/user", "pkg/bearer"},

@@ -17,6 +17,9 @@ const (
 	drainDelay = time.Second
 	// drainGrace is longer than the longest request may take.
 	drainGrace = 20 * time.Second
+	// StopsWithin is how long requests are waited for once the context of Run has
+	// ended. Whoever supervises the process waits for longer.
+	StopsWithin = drainDelay + drainGrace
 )
 
 // Listening is where a running program can be reached.
