@@ -68,6 +68,7 @@ type App struct {
 	feed     *revocation.Feed
 	issuer   *token.Issuer
 	draining atomic.Bool
+	stopping chan struct{} // closed when no more requests are taken
 	asked    pinged
 }
 
@@ -96,7 +97,7 @@ func (p *pinged) database(ctx context.Context, ping func(context.Context) error)
 // program around them. Its errors are one line and say what to do. Nothing
 // listens and nothing runs in the background before [App.Run].
 func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *App, err error) {
-	a := &App{config: c, log: log}
+	a := &App{config: c, log: log, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -208,7 +209,8 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 	a.hasher = password.NewHasher(password.Params{
 		MemoryKiB: c.Password.MemoryKiB, Passes: c.Password.Passes, Lanes: lanes,
 	}, c.Password.Slots(), c.Password.Queue)
-	a.feed = revocation.NewFeed(a.db.Revocations(), c.Token.AccessTTL+leeway, time.Now)
+	a.feed = revocation.NewFeed(a.db.Revocations(), func() time.Duration { return c.Token.AccessTTL + leeway }, time.Now)
+	a.feed.KeyRevoked = a.Keys.Reload
 	if err := a.feed.Sync(ctx); err != nil {
 		return err
 	}
@@ -276,9 +278,9 @@ func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err er
 		return err
 	}
 	api := httpapi.Config{
-		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
+		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Revocations: a.feed, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
 		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, SampleApp: c.SampleApp(),
-		Ready: a.ready, Metrics: metrics, Log: a.log, Now: time.Now,
+		Ready: a.ready, Stopping: a.stopping, Metrics: metrics, Log: a.log, Now: time.Now,
 	}
 	a.Operations = httpapi.Operations(api)
 	a.API, err = httpapi.New(api)

@@ -36,6 +36,7 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	}
 	servers := []*http.Server{a.server(a.API), a.server(a.Operations)}
 	servers[1].WriteTimeout = 0 // a profile takes as long as it was asked to
+	servers[0].RegisterOnShutdown(func() { close(a.stopping) })
 	failed := make(chan error, len(servers))
 	var serving sync.WaitGroup
 	for i, l := range []net.Listener{api, ops} {

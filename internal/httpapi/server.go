@@ -21,6 +21,7 @@ import (
 	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/oauth"
 	"github.com/jotgate/jotgate/internal/oauthapi"
+	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/telemetry"
 	"github.com/jotgate/jotgate/internal/web/spa"
 	"github.com/jotgate/jotgate/pkg/bearer"
@@ -28,9 +29,14 @@ import (
 
 // Config is what the API works with. All fields are needed, but for the lists.
 type Config struct {
-	Gate     *gate.Gate
-	OAuth    *oauth.OAuth
-	Keys     *keyset.Set
+	Gate  *gate.Gate
+	OAuth *oauth.OAuth
+	Keys  *keyset.Set
+	// Revocations is the feed that verifiers elsewhere follow.
+	Revocations *revocation.Feed
+	// Stopping is closed when no more requests are taken, so that those end that wait
+	// for nothing but news.
+	Stopping <-chan struct{}
 	Verifier *bearer.Verifier
 	// PublicURL is the origin under which clients reach the API, and the issuer.
 	PublicURL string
@@ -59,6 +65,8 @@ type Dependency struct {
 type server struct {
 	Config
 	guard *bearer.Guard
+	// following is a place for each request that waits for the feed.
+	following chan struct{}
 }
 
 // New returns the API as an http.Handler.
@@ -69,7 +77,9 @@ func New(c Config) (http.Handler, error) {
 
 func newEngine(c Config) (*gin.Engine, error) {
 	origins := append([]string{c.PublicURL}, c.TrustedOrigins...)
-	s := &server{Config: c, guard: &bearer.Guard{Verifier: c.Verifier, Origins: origins}}
+	s := &server{
+		Config: c, guard: &bearer.Guard{Verifier: c.Verifier, Origins: origins}, following: make(chan struct{}, maxFollowing),
+	}
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	if err := r.SetTrustedProxies(nil); err != nil {
@@ -108,6 +118,7 @@ func (s *server) routes(r *gin.Engine) {
 	}
 	get(r, "/.well-known/jwks.json", s.jwks)
 	get(r, "/.well-known/oauth-authorization-server", s.metadata)
+	get(r, feedPath, s.revocations)
 	v1 := r.Group("/v1")
 	v1.POST("/users", s.endpoint(s.register))
 	v1.POST("/login", s.endpoint(s.login))

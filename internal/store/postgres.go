@@ -69,7 +69,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open PostgreSQL database: %w", err), d.pool.Close())
 	}
-	return &DB{dialect: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
+	return &DB{dialect: d, bell: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
 }
 
 func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
@@ -94,6 +94,36 @@ func (d *postgresDialect) lockRows() []gormClause {
 // turn is held until the transaction is over, and by then others see its rows.
 func (d *postgresDialect) turn(q *gorm.DB, t turn) error {
 	return q.Exec("SELECT pg_advisory_xact_lock(?)", int64(t)).Error
+}
+
+// channel is where PostgreSQL tells of appended revocations.
+const channel = "jotgate_revocations"
+
+// tell implements [bell].
+func (d *postgresDialect) tell(q *gorm.DB) error {
+	return q.Exec("SELECT pg_notify(?, '')", channel).Error
+}
+
+// listen implements [bell].
+func (d *postgresDialect) listen(ctx context.Context, heard func()) (err error) {
+	conn, err := pgx.ConnectConfig(ctx, d.conf.Copy())
+	if err != nil {
+		return fmt.Errorf("store: connect to listen: %w", err)
+	}
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, conn.Close(bounded))
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return fmt.Errorf("store: listen: %w", err)
+	}
+	for {
+		heard()
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return fmt.Errorf("store: wait to be told: %w", err)
+		}
+	}
 }
 
 // locked holds goose's advisory lock on one connection while f migrates on
