@@ -51,7 +51,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		case more:
 			wait, failures = 0, 0
 		default:
-			pause, wait, failures = pace-f.now().Sub(began), f.wait(), 0
+			pause, wait, failures = min(pace-f.now().Sub(began), pace), f.wait(), 0
 		}
 		f.forget(errors.Is(err, errFull))
 		if !sleep(ctx, pause) {

@@ -96,8 +96,14 @@ func (e *entry) check() error {
 func isTime(t *int64) bool { return t != nil && 0 < *t && *t <= latest }
 
 // expires is exp and the greatest leeway that a verifier can have: jotgate reckons
-// with its own, which may be smaller.
-func (e *entry) expires() int64 { return *e.Expires + int64(maxLeeway/time.Second) }
+// with its own, which may be smaller. An entry without exp names nothing, and has
+// expired.
+func (e *entry) expires() int64 {
+	if e.Expires == nil {
+		return 0
+	}
+	return *e.Expires + int64(maxLeeway/time.Second)
+}
 
 // lag is how old the issuer's own knowledge was. More than a day is one day: no
 // MaxStaleness is as long.
