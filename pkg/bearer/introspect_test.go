@@ -207,3 +207,39 @@ func TestIntrospectionEndpointIsTheIssuers(t *testing.T) {
 type tripper func(*http.Request) (*http.Response, error)
 
 func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A flood of tokens makes neither more questions nor more memory than there is room
+// for, and answers that are there make room for others.
+func TestVerdictsAreBounded(t *testing.T) {
+	const room = 4096
+	k := newKeys(t)
+	synctest.Test(t, func(t *testing.T) {
+		hangs, asked := make(chan struct{}), atomic.Int64{}
+		var hanging atomic.Bool
+		v := k.asking(t, func(ctx context.Context, _ string) (bool, error) {
+			if asked.Add(1); hanging.Load() {
+				<-hangs
+			}
+			return true, nil
+		})
+		tokens := make([]string, room+1)
+		for i := range tokens {
+			tokens[i] = k.fresh(t, members{"jti": fmt.Sprint(i)})
+			accepted(t, v, tokens[i])
+		}
+		hanging.Store(true)
+		time.Sleep(3 * time.Second)
+		var many sync.WaitGroup
+		for _, token := range tokens[:room] {
+			many.Go(func() { refused(t, v, token, bearer.ErrUnavailable) })
+		}
+		synctest.Wait()
+		began := time.Now()
+		refused(t, v, tokens[room], bearer.ErrUnavailable)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("waited %s although there is no room", took)
+		}
+		many.Wait()
+		close(hangs)
+	})
+}
