@@ -12,9 +12,11 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
@@ -232,16 +234,30 @@ func TestIssuerWhoseOwnKnowledgeIsOld(t *testing.T) {
 	})
 }
 
-// A machine that is suspended stops its monotonic clock.
-func TestStalenessCountsByTheClockOnTheWall(t *testing.T) {
-	var c ticking
-	f := newAuthority().newFeed(t, func(fc *bearer.FeedConfig) {
-		fc.Now = func() time.Time { return time.Now().Add(time.Duration(c.at.Load())) }
+// suspended is t on a machine that slept for d: its wall clock went on, and its
+// monotonic one did not.
+func suspended(t time.Time, d time.Duration) time.Time {
+	t = t.Add(d)
+	(*struct { // as package time has it
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&t)).ext -= int64(d)
+	return t
+}
+
+func TestStalenessCountsWhileTheMachineIsSuspended(t *testing.T) {
+	if now := time.Now(); suspended(now, time.Hour).Sub(now) != 0 {
+		t.Fatal("package time keeps its clocks otherwise")
+	}
+	var slept atomic.Int64
+	f := newAuthority().newFeed(t, func(c *bearer.FeedConfig) {
+		c.Now = func() time.Time { return suspended(time.Now(), time.Duration(slept.Load())) }
 	})
 	stop := follow(t, f)
 	check(t, f.Ready(t.Context()))
 	stop()
-	c.step(time.Hour)
+	slept.Store(int64(time.Hour))
 	if f.Staleness() < time.Hour || f.Health() == nil {
 		t.Errorf("staleness = %s, %v", f.Staleness(), f.Health())
 	}
@@ -380,11 +396,6 @@ func TestBadAnswersAreErrors(t *testing.T) {
 			res.Body = stalled{r.Context()}
 			return res, nil
 		},
-		"endless": func(r *http.Request) (*http.Response, error) {
-			res := reply(r, 200, "")
-			res.Body = io.NopCloser(io.MultiReader(strings.NewReader(strings.Repeat(" ", 1<<20)), strings.NewReader(page(""))))
-			return res, nil
-		},
 	}
 	for name, body := range map[string]string{
 		"nothing": "", "HTML": "<html>", "null": "null", "an array": "[]", "empty": "{}", "two": page("") + page(""),
@@ -429,6 +440,35 @@ func TestBadAnswersAreErrors(t *testing.T) {
 			})
 		})
 	}
+}
+
+// spaces is a body without an end in sight.
+type spaces struct{ read int }
+
+func (s *spaces) Read(p []byte) (int, error) {
+	if s.read += len(p); s.read > 32<<20 {
+		return 0, io.EOF
+	}
+	return copy(p, strings.Repeat(" ", len(p))), nil
+}
+
+func TestEndlessAnswerIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var most atomic.Int64
+		a := newAuthority()
+		a.answer = func(r *http.Request) (*http.Response, error) {
+			res, body := reply(r, 200, ""), new(spaces)
+			res.Body = io.NopCloser(body)
+			context.AfterFunc(r.Context(), func() { most.Store(max(most.Load(), int64(body.read))) })
+			return res, nil
+		}
+		f := a.newFeed(t)
+		follow(t, f)
+		time.Sleep(time.Second)
+		if n := most.Load(); n == 0 || n > 4<<20 || f.Health() == nil {
+			t.Errorf("read %d bytes; health = %v", n, f.Health())
+		}
+	})
 }
 
 func TestCursorThatIsNotUnderstoodIsGivenUp(t *testing.T) {
