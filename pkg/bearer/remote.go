@@ -75,10 +75,17 @@ func discover(ctx context.Context, c Config) (*remote, error) {
 	r.url = m.JWKSURI
 	if c.Feed != nil {
 		r.ended = c.Feed.set.endsKey
-		c.Feed.whenKeyEnds(r.drop)
 	}
 	if err := r.fetch(ctx); err != nil {
 		return nil, fmt.Errorf("bearer: fetch keys of %s: %w", c.Issuer, err)
+	}
+	if c.Feed != nil {
+		c.Feed.whenKeyEnds(r.drop)
+	}
+	for kid := range r.keys.Load().byKID {
+		if r.ended(kid) {
+			r.drop(kid) // between that fetch and now
+		}
 	}
 	return r, nil
 }
@@ -233,9 +240,6 @@ func (r *remote) drop(kid string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have, now := r.keys.Load(), r.now()
-	if have == nil {
-		return // the first fetch is under way, and drops it
-	}
 	next := &keys{byKID: maps.Clone(have.byKID), renew: have.renew, expires: have.expires}
 	delete(next.byKID, kid)
 	if since := now.Sub(r.dropped); since < 0 || since >= coolDown {
