@@ -370,9 +370,9 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-type stalled struct{ ctx context.Context }
+type stalled struct{ until <-chan struct{} }
 
-func (s stalled) Read([]byte) (int, error) { <-s.ctx.Done(); return 0, s.ctx.Err() }
+func (s stalled) Read([]byte) (int, error) { <-s.until; return 0, context.Canceled }
 func (s stalled) Close() error             { return nil }
 
 func TestBadAnswersAreErrors(t *testing.T) {
@@ -393,7 +393,7 @@ func TestBadAnswersAreErrors(t *testing.T) {
 		"stalled": func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
 		"stalled body": func(r *http.Request) (*http.Response, error) {
 			res := reply(r, 200, "")
-			res.Body = stalled{r.Context()}
+			res.Body = stalled{r.Context().Done()}
 			return res, nil
 		},
 	}

@@ -159,11 +159,13 @@ func (f *Feed) forget(soon bool) {
 // issuer asks for, neither for more than 5 s.
 func backoff(failures int, err error) time.Duration {
 	d := min(minBackoff<<min(failures, 10), maxBackoff)
-	var random [8]byte
-	rand.Read(random[:]) // it never fails
-	d = d/2 + time.Duration(binary.LittleEndian.Uint64(random[:])%uint64(d/2))
+	var random [2]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		panic(err) // it never fails
+	}
+	d = d/2 + d/2*time.Duration(binary.LittleEndian.Uint16(random[:]))>>16
 	if e, ok := errors.AsType[*statusError](err); ok {
-		d = max(d, min(e.retryAfter, maxBackoff))
+		d = max(d, e.retryAfter)
 	}
 	return d
 }

@@ -19,9 +19,6 @@ const (
 	maxName = 255     // bytes; jotgate's have 36
 	// stall is how much later than it was asked to an answer may be there.
 	stall = 5 * time.Second
-	// latest is the greatest NumericDate that is taken for one; no arithmetic
-	// overflows below it.
-	latest = 1 << 40
 )
 
 // page is one answer of GET /v1/revocations. What must be there is a pointer or a
@@ -166,11 +163,12 @@ func (f *Feed) get(ctx context.Context, at string) (p *page, err error) {
 	return p, p.check()
 }
 
-// retryAfter reads the seconds of Retry-After (RFC 9110, section 10.2.3).
+// retryAfter reads the seconds of Retry-After (RFC 9110, section 10.2.3), as far as
+// they are honoured.
 func retryAfter(h http.Header) time.Duration {
-	seconds, err := strconv.ParseUint(h.Get("Retry-After"), 10, 16)
-	if err != nil {
+	seconds, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || seconds < 0 {
 		return 0
 	}
-	return time.Duration(seconds) * time.Second
+	return time.Duration(min(seconds, int(maxBackoff/time.Second))) * time.Second
 }
