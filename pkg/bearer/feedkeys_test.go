@@ -90,14 +90,14 @@ func TestRevokedKeyStaysForgotten(t *testing.T) {
 		a := newAuthority()
 		a.jwks = keys{"ES256": k["ES256"], "EdDSA": k["EdDSA"]}.jwks(t)
 		f := a.followed(t)
-		v, late := a.fetching(t, f), (*bearer.Verifier)(nil)
+		early := a.fetching(t, f)
 		a.add(ended("kid", "ES256"))
 		time.Sleep(time.Second)
-		late = a.fetching(t, f) // from an issuer that still publishes it
+		late := a.fetching(t, f) // from an issuer that still publishes it
 		a.set(func() { a.jwks = "" })
 		for range 3 {
 			time.Sleep(15 * time.Minute)
-			for _, v := range []*bearer.Verifier{v, late} {
+			for _, v := range []*bearer.Verifier{early, late} {
 				if _, err := v.Verify(t.Context(), k.fresh(t, nil)); err == nil {
 					t.Error("the key is good again")
 				}

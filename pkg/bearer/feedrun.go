@@ -160,9 +160,7 @@ func (f *Feed) forget(soon bool) {
 func backoff(failures int, err error) time.Duration {
 	d := min(minBackoff<<min(failures, 10), maxBackoff)
 	var random [2]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		panic(err) // it never fails
-	}
+	rand.Read(random[:]) // it never fails
 	d = d/2 + d/2*time.Duration(binary.LittleEndian.Uint16(random[:]))>>16
 	if e, ok := errors.AsType[*statusError](err); ok {
 		d = max(d, e.retryAfter)

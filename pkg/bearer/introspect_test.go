@@ -216,7 +216,7 @@ func TestVerdictsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hangs, asked := make(chan struct{}), atomic.Int64{}
 		var hanging atomic.Bool
-		v := k.asking(t, func(ctx context.Context, _ string) (bool, error) {
+		v := k.asking(t, func(context.Context, string) (bool, error) {
 			if asked.Add(1); hanging.Load() {
 				<-hangs
 			}
