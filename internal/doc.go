@@ -46,6 +46,7 @@
 //	pgtest                 gives tests a PostgreSQL database of their own
 //	apptest                runs the whole program within a test
 //	proxytest              runs nginx with configs/nginx.conf in front of the whole program
+//	clustertest            runs three replicas behind nginx, and takes away one after another of what they need
 //	djangotest             runs it beside a real Django project, with the files of configs/django
 //	web/browsertest        drives the sample app in Chromium
 //	interop                asks other people's libraries what they think of our tokens
