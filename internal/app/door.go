@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -62,7 +63,10 @@ func (d *door) close(ctx context.Context) error {
 	cancel()
 	_ = d.listener.Close() //nolint:errcheck // it is closed already after a failure
 	wait(ctx, d.quiet)
-	return d.server.Shutdown(ctx)
+	if err := d.server.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // the listener is closed, which Shutdown may find before Serve does
 }
 
 // wait returns when done says so or ctx ends.

@@ -17,6 +17,9 @@ const (
 	drainDelay = time.Second
 	// drainGrace is longer than the longest request may take.
 	drainGrace = 20 * time.Second
+	// StopsWithin is how long requests are waited for once the context of Run has
+	// ended. Whoever supervises the process waits for longer.
+	StopsWithin = drainDelay + drainGrace
 )
 
 // Listening is where a running program can be reached.
@@ -44,6 +47,9 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { a.work(working) })
+	if a.shared != nil {
+		a.shared.Probe(ctx) // an outage is in the log from the start
+	}
 	started(Listening{API: api.Addr(), Operations: ops.Addr()})
 
 	select {
@@ -52,6 +58,7 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 		err = nil
 		a.drain(ctx)
 	}
+	close(a.stopping) // before the doors wait for answers that are held
 	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), doors))
 	stopWork()
 	work.Wait()

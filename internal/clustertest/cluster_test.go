@@ -19,6 +19,7 @@ func TestCluster(t *testing.T) {
 	s := newSite(t)
 	s.migratedOnce(t)
 	leave := s.populate(t)
+	defer leave() // before anything is stopped
 	s.calm(t, "nothing", func() { time.Sleep(2 * time.Second) })
 	for round := 0; round == 0 || time.Since(began) < *soak; round++ {
 		for _, scene := range s.scenes() {
@@ -33,15 +34,11 @@ func TestCluster(t *testing.T) {
 // scenes is everything that is done to the site, in an order in which each leaves
 // what the next one needs.
 func (s *site) scenes() []func(*testing.T) {
-	all := []func(*testing.T){
+	return []func(*testing.T){
 		s.logoutsAreHeardOf, s.replicaIsKilled, s.replicaDrains,
 		s.databaseIsCut, s.databaseIsSlow, s.databaseIsNarrow, s.databaseStalls,
-		s.databaseRestarts, s.databaseCrashes, s.databaseFailsOver, s.release,
+		s.redisIsAway, s.databaseRestarts, s.databaseCrashes, s.databaseFailsOver, s.releaseIsRolled,
 	}
-	if s.redis != nil {
-		all = append(all, s.redisIsAway)
-	}
-	return all
 }
 
 // migratedOnce looks at what three replicas made of an empty database at once.
@@ -98,7 +95,7 @@ func (s *site) replicaIsKilled(t *testing.T) {
 		r := s.replicas[0]
 		s.weather.kill(w, func() { _ = r.process.end(t, syscall.SIGKILL) }) // says that it was killed
 		time.Sleep(2 * time.Second)
-		r.start(t, s.binary)
+		r.start(t, s.release.binary)
 		r.waitReady(t)
 	})
 }
@@ -117,7 +114,7 @@ func (s *site) replace(t *testing.T, r *replica) {
 		t.Errorf("replica %s ended with %v: %s", r.addr, err, r.process.log.lines("", 5))
 	}
 	time.Sleep(500 * time.Millisecond)
-	r.start(t, s.binary)
+	r.start(t, s.release.binary)
 	r.waitReady(t)
 }
 
@@ -202,16 +199,15 @@ func (s *site) databaseFailsOver(t *testing.T) {
 	s.calm(t, "a new standby is made", func() { s.standby = s.primary.startStandby(t) })
 }
 
-// release replaces the replicas one by one with another build.
-func (s *site) release(t *testing.T) {
+// releaseIsRolled replaces the replicas one by one.
+func (s *site) releaseIsRolled(t *testing.T) {
 	t.Helper()
-	version := fmt.Sprintf("release-%d", time.Now().Unix())
-	s.binary = build(t, version)
-	s.calm(t, "a release", func() {
+	s.release, s.next = s.next, s.release
+	s.calm(t, "a release is rolled", func() {
 		for _, r := range s.replicas {
 			s.replace(t, r)
-			if got := r.version(t); got != version {
-				t.Errorf("replica %s says that it is version %q, want %q", r.addr, got, version)
+			if got := r.version(t); got != s.release.version {
+				t.Errorf("replica %s says that it is version %q, want %q", r.addr, got, s.release.version)
 			}
 		}
 	})

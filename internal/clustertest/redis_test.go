@@ -9,9 +9,6 @@ import (
 	"github.com/jotgate/jotgate/internal/needs"
 )
 
-// withRedis has the replicas count their limits together.
-const withRedis = false
-
 // startRedis runs a Redis and returns the line to it.
 func startRedis(t *testing.T) *line {
 	t.Helper()

@@ -13,8 +13,11 @@ import (
 	"testing"
 )
 
+// release is one build of the program.
+type release struct{ version, binary string }
+
 // build makes the binary as it is shipped, under a version of its own.
-func build(t *testing.T, version string) string {
+func build(t *testing.T, version string) release {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "jotgate-"+version)
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+version, "-o", path, "../../cmd/jotgate")
@@ -22,7 +25,7 @@ func build(t *testing.T, version string) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	return path
+	return release{version, path}
 }
 
 // replica is one jotgate. It keeps its addresses when its process is another one.

@@ -29,9 +29,9 @@ const (
 // site is the cluster and the people who use it.
 type site struct {
 	primary, standby *postgres
-	database, redis  *line // redis is nil without one
+	database, redis  *line
 	replicas         []*replica
-	binary           string // that the replicas run
+	release, next    release // that the replicas run, and that they run after it
 	program          *url.Userinfo
 	front            *wire   // by way of nginx
 	direct           []*wire // to each replica
@@ -42,13 +42,11 @@ type site struct {
 // newSite starts everything on empty databases, the replicas at once.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{binary: build(t, "first"), book: newBook()}
+	s := &site{release: build(t, "first"), next: build(t, "second"), book: newBook()}
 	s.primary = startPrimary(t)
 	s.standby = s.primary.startStandby(t)
 	s.database = newLine(t, "database", s.primary.addr)
-	if withRedis {
-		s.redis = startRedis(t)
-	}
+	s.redis = startRedis(t)
 	front := freeAddr(t)
 	_, port, err := net.SplitHostPort(front)
 	check(t, err)
@@ -60,7 +58,7 @@ func newSite(t *testing.T) *site {
 		s.direct = append(s.direct, newWire(t, base, r.addr))
 	}
 	for _, r := range s.replicas {
-		r.start(t, s.binary)
+		r.start(t, s.release.binary)
 	}
 	s.front = newWire(t, base, front)
 	startNginx(t, front, s.replicas)
@@ -71,7 +69,7 @@ func newSite(t *testing.T) *site {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
 	}
-	s.replicas[0].command(t, s.binary, &made, "client", "create", "--name", "reports", "--output", "json")
+	s.replicas[0].command(t, s.release.binary, &made, "client", "create", "--name", "reports", "--output", "json")
 	s.program = url.UserPassword(made.ID, made.Secret)
 	return s
 }
@@ -85,18 +83,14 @@ func (s *site) environ(t *testing.T, base string) []string {
 	file := filepath.Join(t.TempDir(), "master.key")
 	check(t, os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(key)), 0o600))
 	const high = "=1000000"
-	environ := []string{
+	return []string{
 		"JOTGATE_PUBLIC_URL=" + base, "JOTGATE_MASTER_KEY_FILE=" + file, "JOTGATE_TRUSTED_PROXIES=127.0.0.1",
 		"JOTGATE_DATABASE_URL=postgres://postgres@" + s.database.addr() + "/postgres?sslmode=disable",
 		"JOTGATE_PASSWORD_MEMORY_KIB=64", "JOTGATE_PASSWORD_PASSES=1", "JOTGATE_LOG_LEVEL=info",
 		"JOTGATE_RATE_LIMIT_USER_FAILURES" + high, "JOTGATE_RATE_LIMIT_LOGINS_PER_MINUTE" + high,
 		"JOTGATE_RATE_LIMIT_REGISTRATIONS_PER_HOUR" + high, "JOTGATE_RATE_LIMIT_REFRESHES_PER_MINUTE" + high,
-		"JOTGATE_RATE_LIMIT_PASSWORD_CHECKS_PER_MINUTE" + high,
+		"JOTGATE_RATE_LIMIT_PASSWORD_CHECKS_PER_MINUTE" + high, "JOTGATE_REDIS_URL=redis://" + s.redis.addr(),
 	}
-	if s.redis != nil {
-		environ = append(environ, "JOTGATE_REDIS_URL=redis://"+s.redis.addr())
-	}
-	return environ
 }
 
 // populate lets people live on the site until the function that it returns is
@@ -110,13 +104,11 @@ func (s *site) populate(t *testing.T) (leave func() []*person) {
 		all[i] = newPerson(t, s)
 		living.Go(func() { all[i].live(stop) })
 	}
-	leave = sync.OnceValue(func() []*person {
+	return sync.OnceValue(func() []*person {
 		close(stop)
 		living.Wait()
 		return all
 	})
-	t.Cleanup(func() { leave() })
-	return leave
 }
 
 // storm has f take something away and give it back, and waits until everything is
