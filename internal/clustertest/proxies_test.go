@@ -62,21 +62,32 @@ func (l *line) cure(t *testing.T, kind string) {
 	check(t, l.proxy.Toxics.RemoveToxic(t.Context(), kind))
 }
 
-// startNginx runs nginx on addr before the replicas.
-func startNginx(t *testing.T, addr string, replicas []*replica) *process {
+// startNginx runs the configuration that is shipped for a cluster on addr before
+// the replicas.
+func startNginx(t *testing.T, addr string, replicas []*replica) {
 	t.Helper()
 	path := needs.Program(t, "nginx", "nginx", "/usr/sbin/nginx")
+	shipped, err := os.ReadFile("../../configs/nginx-cluster.conf")
+	check(t, err)
 	dir := t.TempDir()
-	var servers strings.Builder
-	for _, r := range replicas {
-		fmt.Fprintf(&servers, "server %s max_fails=1 fail_timeout=1s;\n", r.addr)
+	changes := []string{"listen 8080;", "listen " + addr + ";", " /tmp/", " " + dir + "/"}
+	for i, r := range replicas {
+		changes = append(changes, fmt.Sprintf("server jotgate-%d:8080", i+1), "server "+r.addr)
+	}
+	for i := 0; i < len(changes); i += 2 {
+		if !strings.Contains(string(shipped), changes[i]) {
+			t.Fatalf("configs/nginx-cluster.conf has no %q", changes[i])
+		}
 	}
 	conf := filepath.Join(dir, "nginx.conf")
-	check(t, os.WriteFile(conf, []byte(strings.NewReplacer("@dir", dir, "@addr", addr, "@servers", servers.String()).Replace(nginxConf)), 0o600))
-	p := start(t, program{path: path, args: []string{"-p", dir, "-c", conf, "-e", "stderr"}, parting: syscall.SIGKILL})
+	check(t, os.WriteFile(conf, []byte(strings.NewReplacer(changes...).Replace(string(shipped))), 0o600))
+	// One process, so that it ends with the test.
+	p := start(t, program{path: path, parting: syscall.SIGKILL, args: []string{
+		"-p", dir, "-c", conf, "-e", "stderr", "-g", "daemon off; master_process off;",
+	}})
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("nginx: %s", p.log.lines("upstream", 300))
+			t.Logf("nginx: %s", p.log.lines("upstream", 20))
 		}
 	})
 	eventually(t, "nginx listens", func() error {
@@ -86,43 +97,4 @@ func startNginx(t *testing.T, addr string, replicas []*replica) *process {
 		}
 		return conn.Close()
 	})
-	return p
 }
-
-// nginxConf hands a request to another replica if the first one did not get it,
-// or if doing it twice is doing it once. It waits for an answer longer than a
-// replica takes for one.
-const nginxConf = `
-daemon off;
-master_process off;
-pid @dir/pid;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  client_body_temp_path @dir/body;
-  proxy_temp_path @dir/proxy;
-  fastcgi_temp_path @dir/fastcgi;
-  uwsgi_temp_path @dir/uwsgi;
-  scgi_temp_path @dir/scgi;
-  upstream jotgate {
-    @servers
-    keepalive 16;
-  }
-  server {
-    listen @addr;
-    keepalive_requests 1000000;
-    location / {
-      proxy_pass http://jotgate;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_connect_timeout 2s;
-      proxy_read_timeout 18s;
-      proxy_next_upstream error timeout;
-      proxy_next_upstream_tries 3;
-    }
-  }
-}
-`
