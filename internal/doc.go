@@ -47,6 +47,7 @@
 //	redistest              gives tests a Redis of their own, to be taken away and brought back
 //	apptest                runs the whole program within a test
 //	proxytest              runs nginx with configs/nginx.conf in front of the whole program
+//	clustertest            runs three replicas behind nginx, and takes away one after another of what they need
 //	deploytest             holds what configs/ says of running the program to the program
 //	djangotest             runs it beside a real Django project, with the files of configs/django
 //	web/browsertest        drives the sample app in Chromium
