@@ -55,6 +55,11 @@ func (f *Feed) User(id string, notBefore time.Time) Entry {
 	return Entry{Kind: User, ID: id, NotBefore: notBefore, ExpiresAt: f.now().Add(f.life)}
 }
 
+// Key returns the entry that ends all that the signing key kid signed.
+func (f *Feed) Key(kid string) Entry {
+	return Entry{Kind: Key, ID: kid, ExpiresAt: f.now().Add(f.life)}
+}
+
 // Append writes entries to the feed, in the transaction that ctx carries and as
 // its last step. Hand them to [Feed.Apply] once that is committed.
 func (f *Feed) Append(ctx context.Context, entries []Entry) error {
