@@ -5,12 +5,13 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/jotgate/jotgate/internal/store"
 )
 
 const (
-	syncEach   = time.Second
-	reloadEach = time.Minute
-	pruneEach  = time.Minute
+	syncEach  = time.Second
+	pruneEach = time.Minute
 	// pruneLimit bounds one delete, and prunePause what follows it: nobody waits
 	// long for the one writer of SQLite.
 	pruneLimit = 500
@@ -24,7 +25,9 @@ const (
 func (a *App) work(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { a.each(ctx, syncEach, "sync revocations", a.feed.Sync) })
-	loops.Go(func() { a.each(ctx, reloadEach, "reload signing keys", a.Keys.Reload) })
+	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, "reload signing keys", a.Keys.Reload) })
+	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, "rotate signing keys", a.rotateKeys) })
+	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, "note how long tokens live", a.noteLife) })
 	loops.Go(func() { a.each(ctx, pruneEach, "prune", a.prune) })
 	loops.Wait()
 }
@@ -53,8 +56,14 @@ func (a *App) each(ctx context.Context, pause time.Duration, what string, f func
 	}
 }
 
-// prune deletes what nothing needs any more, in small steps.
+// prune deletes what nothing needs any more, if no other replica is at it.
 func (a *App) prune(ctx context.Context) error {
+	_, err := a.db.AsLeader(ctx, store.Pruning, a.pruneAll)
+	return err
+}
+
+// pruneAll deletes in small steps.
+func (a *App) pruneAll(ctx context.Context) error {
 	now := time.Now()
 	for _, p := range []struct {
 		before time.Time
@@ -65,6 +74,7 @@ func (a *App) prune(ctx context.Context) error {
 		{now, a.db.Attempts().Prune},
 		{now.Add(-keepOver), a.db.APIKeys().Prune},
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
+		{now.Add(-leeway - livesLate), a.db.TokenLives().Prune},
 	} {
 		for {
 			n, err := p.delete(ctx, p.before, pruneLimit)
