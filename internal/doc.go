@@ -37,7 +37,7 @@
 //	scope        tool      the syntax of scopes
 //	password     tool      argon2id with bounded work, and Django's hashes; password rules; the list of common passwords
 //	token        tool      mints access tokens, mints and reads refresh tokens
-//	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
+//	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone, or revoked; JWKS
 //	ratelimit    tool      GCRA per key, in memory or in a Redis that replicas share
 //	telemetry    tool      logging, metrics and tracing set-up
 //
@@ -80,5 +80,11 @@
 //	external id     whom another system knew a user as, kept when the user is imported
 //	end             to make a session over, for whatever reason
 //	key set         the signing keys and their public halves
+//	rotate          to make the next signing key, which is published before it signs
+//	revoke          to take a signing key, or what it or a session brought, out of use at once
+//	retire          what a signing key does when the next one signs; it still verifies
+//	master key      seals the signing keys and signs refresh tokens; outside the database
+//	reseal          to seal under the master key what the other one sealed
+//	lead            to do what one process does for all that share the database, while it does it
 //	revocation feed the ordered record of what ended before its tokens expired
 package internal

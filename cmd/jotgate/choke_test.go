@@ -14,12 +14,12 @@ import (
 )
 
 // commandsThatEnd is every command that ends or weakens access, as it is typed.
-// ADA and CLIENT are what there is to end.
+// CLIENT and KID are what there is to end besides ada.
 func commandsThatEnd() map[string]string {
 	return map[string]string{
 		"user disable": "user disable ada", "user set-password": "user set-password ada", "user set-roles": "user set-roles ada",
 		"client delete": "client delete CLIENT", "client rotate-secret": "client rotate-secret CLIENT",
-		"keys bump-epoch": "keys bump-epoch",
+		"keys bump-epoch": "keys bump-epoch", "keys revoke": "keys revoke -- KID",
 	}
 }
 
@@ -27,7 +27,7 @@ func commandsThatEnd() map[string]string {
 func commandsThatDoNot() []string {
 	return []string{
 		"serve", "migrate up", "migrate status", "user create", "user import", "user list", "user enable", "client create", "client list",
-		"keys list", "keys import", "config check", "config print", "token inspect", "healthcheck", "version",
+		"keys list", "keys import", "keys rotate", "keys reseal", "config check", "config print", "token inspect", "healthcheck", "version",
 	}
 }
 
@@ -57,8 +57,9 @@ func TestCommandsThatEndAccessAreInTheFeed(t *testing.T) {
 			}
 			jotgate("user create --username ada --role editor")
 			client, _, _ := strings.Cut(jotgate("client create --name reports"), " ")
+			kid, _, _ := strings.Cut(jotgate("keys list"), " ")
 			before := feedHead(t, dir)
-			jotgate(strings.ReplaceAll(typed, "CLIENT", client))
+			jotgate(strings.NewReplacer("CLIENT", client, "KID", kid).Replace(typed))
 			if feedHead(t, dir) == before {
 				t.Error("nothing is in the feed")
 			}

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jotgate/jotgate/internal/app"
-	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/store"
 	"github.com/jotgate/jotgate/internal/telemetry"
 )
@@ -90,83 +88,6 @@ func (g *program) configCommand() *cobra.Command {
 		},
 	)
 	return cmd
-}
-
-// keyView is a signing key as it is printed.
-type keyView struct {
-	KID         string    `json:"kid"`
-	Algorithm   string    `json:"alg"`
-	State       string    `json:"state"`
-	CreatedAt   time.Time `json:"created_at"`
-	ActivatesAt time.Time `json:"activates_at"`
-}
-
-func viewKey(i keyset.Info) keyView {
-	return keyView{i.KID, string(i.Algorithm), string(i.State), i.CreatedAt, i.ActivatesAt}
-}
-
-func (g *program) keysCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "List signing keys, or bring your own"}
-	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List the signing keys", Args: cobra.NoArgs, RunE: g.listKeys},
-		&cobra.Command{
-			Use:   "import FILE",
-			Short: "Import a private key in PEM or as a JWK; - reads standard input",
-			Long: `Import a private key: PEM (PKCS #8, PKCS #1, SEC 1) or a private JWK. It must be
-for the configured token.alg. In a database that has keys it is published for ten
-minutes before it signs, so that no verifier meets it unprepared.`,
-			Args: cobra.ExactArgs(1), RunE: g.importKey,
-		},
-		g.bumpEpoch(),
-	)
-	g.addOutput(cmd)
-	return cmd
-}
-
-func (g *program) listKeys(cmd *cobra.Command, _ []string) (err error) {
-	a, err := g.open(cmd)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	infos := a.Keys.List()
-	views := make([]keyView, len(infos))
-	for i, info := range infos {
-		views[i] = viewKey(info)
-	}
-	return g.print(cmd.OutOrStdout(), views, func(w io.Writer) error { return writeKeys(w, views) })
-}
-
-func writeKeys(w io.Writer, views []keyView) error {
-	for _, v := range views {
-		if _, err := fmt.Fprintf(w, "%s  %-5s  %-8s  signs from %s\n",
-			v.KID, v.Algorithm, v.State, v.ActivatesAt.Format(time.RFC3339)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (g *program) importKey(cmd *cobra.Command, args []string) (err error) {
-	text, err := readInput(cmd, args[0])
-	if err != nil {
-		return err
-	}
-	c, err := g.load(cmd)
-	if err != nil {
-		return err
-	}
-	a, err := g.open(cmd)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	info, err := a.Gate.ImportKey(cmd.Context(), a.Keys, text, keyset.Algorithm(c.Token.Alg))
-	if err != nil {
-		return err
-	}
-	v := viewKey(info)
-	return g.print(cmd.OutOrStdout(), v, func(w io.Writer) error { return writeKeys(w, []keyView{v}) })
 }
 
 const maxInput = 64 << 10 // bytes

@@ -41,8 +41,6 @@ import (
 const (
 	// leeway is bearer's: how long after exp a token is still accepted.
 	leeway = 30 * time.Second
-	// publishAhead is twice the five minutes that verifiers may keep the key set.
-	publishAhead = 10 * time.Minute
 	// limitedKeys bounds the memory of each limit.
 	limitedKeys = 100_000
 	lanes       = 1
@@ -77,6 +75,8 @@ type App struct {
 	stopping chan struct{} // closed when no more requests are taken
 	// asked is what the database last said, and askedRedis what Redis did.
 	asked, askedRedis pinged
+	pace              Pace
+	lives             atomic.Int64 // the longest life of a token, see longestLife
 }
 
 // pinged is what something last said. Anybody may ask whether the program is
@@ -103,8 +103,13 @@ func (p *pinged) ask(ctx context.Context, ping func(context.Context) error) erro
 // New opens the database, migrates it, opens the signing keys and builds the
 // program around them. Its errors are one line and say what to do. Nothing
 // listens and nothing runs in the background before [App.Run].
-func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *App, err error) {
-	a := &App{config: c, log: log, stopping: make(chan struct{})}
+func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (*App, error) {
+	return NewPaced(ctx, c, b, log, steady())
+}
+
+// NewPaced is [New] with keys that move faster, for tests.
+func NewPaced(ctx context.Context, c config.Config, b Build, log *slog.Logger, p Pace) (_ *App, err error) {
+	a := &App{config: c, log: log, pace: p, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -116,7 +121,7 @@ func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *Ap
 		}
 		a.log = a.tracing.Logger(log)
 	}
-	master, err := masterKey(c)
+	master, other, err := masterKeys(c)
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +131,15 @@ func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *Ap
 	if err := a.db.Migrate(ctx); err != nil {
 		return nil, err
 	}
-	if a.Keys, err = openKeys(ctx, c, a.db, master); err != nil {
+	if err := a.openKeys(ctx, master, other); err != nil {
+		return nil, err
+	}
+	a.Refresher = token.NewRefresher(c.PublicURL, master, other)
+	if a.shared, err = openShared(c, master, a.log, a.tracing.Provider()); err != nil {
 		return nil, err
 	}
 	metrics := telemetry.NewMetrics(b.Version, b.Commit)
-	if err := a.buildGate(ctx, master, metrics); err != nil {
+	if err := a.buildGate(ctx, metrics); err != nil {
 		return nil, err
 	}
 	if err := a.buildHTTP(ctx, metrics); err != nil {
@@ -206,33 +215,18 @@ func refuseLostKey(key, database string) error {
 	return nil
 }
 
-func openKeys(ctx context.Context, c config.Config, db *store.DB, master keyset.MasterKey) (*keyset.Set, error) {
-	alg, err := keyset.ParseAlgorithm(c.Token.Alg)
-	if err != nil {
-		return nil, err
-	}
-	set := keyset.New(db.Keys(), master, keyset.Config{
-		PublishAhead: publishAhead, Retain: c.Token.AccessTTL + leeway, Now: time.Now,
-	})
-	return set, set.Ensure(ctx, alg)
-}
-
-func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *telemetry.Metrics) error {
+func (a *App) buildGate(ctx context.Context, metrics *telemetry.Metrics) error {
 	c := a.config
 	var err error
 	if a.issuer, err = token.NewIssuer(c.PublicURL, c.Token.Audience, a.Keys.Signer); err != nil {
 		return err
 	}
-	a.Refresher = token.NewRefresher(c.PublicURL, master)
 	a.hasher = password.NewHasher(password.Params{
 		MemoryKiB: c.Password.MemoryKiB, Passes: c.Password.Passes, Lanes: lanes,
 	}, c.Password.Slots(), c.Password.Queue)
-	a.feed = revocation.NewFeed(a.db.Revocations(), func() time.Duration { return c.Token.AccessTTL + leeway }, time.Now)
+	a.feed = revocation.NewFeed(a.db.Revocations(), a.longestLife, time.Now)
 	a.feed.KeyRevoked = a.Keys.Reload
 	if err := a.feed.Sync(ctx); err != nil {
-		return err
-	}
-	if a.shared, err = openShared(c, master, a.log, a.tracing.Provider()); err != nil {
 		return err
 	}
 	limits, err := newLimits(c.RateLimit, a.shared)
@@ -277,7 +271,8 @@ func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err er
 	api := httpapi.Config{
 		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Revocations: a.feed, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
 		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, SampleApp: c.SampleApp(),
-		Ready: a.ready, Stopping: a.stopping, Metrics: metrics, Log: a.log, Spans: a.tracing.Provider(), Now: time.Now,
+		KeysMaxAge: a.pace.KeysMaxAge, Ready: a.ready, Stopping: a.stopping, Metrics: metrics, Log: a.log,
+		Spans: a.tracing.Provider(), Now: time.Now,
 	}
 	a.Operations = httpapi.Operations(api)
 	a.API, err = httpapi.New(api)
@@ -355,6 +350,7 @@ func (a *App) measure(m *telemetry.Metrics) {
 		measureShared(m, a.shared)
 	}
 	m.GaugeFunc("jotgate_revocations", "Entries in the set of what is revoked.", func() float64 { return float64(a.feed.Size()) })
+	m.GaugeFunc("jotgate_signing_key_age_seconds", "Time for which the key that signs has signed.", a.keyAge)
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
 }
 

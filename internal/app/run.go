@@ -29,6 +29,10 @@ type Listening struct{ API, Operations net.Addr }
 // under way finish. started is told once both listeners are open. What Run
 // started is over when it returns.
 func (a *App) Run(ctx context.Context, started func(Listening)) error {
+	if err := a.noteLife(ctx); err != nil {
+		return err
+	}
+	a.tellAlgorithm(ctx)
 	api, err := listen(ctx, "http.addr", a.config.HTTP.Addr)
 	if err != nil {
 		return err

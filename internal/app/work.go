@@ -5,15 +5,16 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/jotgate/jotgate/internal/store"
 )
 
 const (
 	syncEach = time.Second
 	// gather is the least pause between two reads of the feed of revocations. What
 	// comes in the meantime is read, and told to followers, together.
-	gather     = 200 * time.Millisecond
-	reloadEach = time.Minute
-	pruneEach  = time.Minute
+	gather    = 200 * time.Millisecond
+	pruneEach = time.Minute
 	// pruneLimit bounds one delete, and prunePause what follows it: nobody waits
 	// long for the one writer of SQLite.
 	pruneLimit = 500
@@ -28,7 +29,9 @@ func (a *App) work(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { a.db.Listen(ctx, a.feed.Wake) })
 	loops.Go(func() { a.each(ctx, syncEach, a.feed.Wanted(), "sync revocations", a.feed.Sync) })
-	loops.Go(func() { a.each(ctx, reloadEach, nil, "reload signing keys", a.Keys.Reload) })
+	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, nil, "reload signing keys", a.Keys.Reload) })
+	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, nil, "rotate signing keys", a.rotateKeys) })
+	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, nil, "note how long tokens live", a.noteLife) })
 	loops.Go(func() { a.each(ctx, pruneEach, nil, "prune", a.prune) })
 	loops.Wait()
 }
@@ -67,8 +70,14 @@ func (a *App) each(ctx context.Context, pause time.Duration, wanted <-chan struc
 	}
 }
 
-// prune deletes what nothing needs any more, in small steps.
+// prune deletes what nothing needs any more, if no other replica is at it.
 func (a *App) prune(ctx context.Context) error {
+	_, err := a.db.AsLeader(ctx, store.Pruning, a.pruneAll)
+	return err
+}
+
+// pruneAll deletes in small steps.
+func (a *App) pruneAll(ctx context.Context) error {
 	now := time.Now()
 	for _, p := range []struct {
 		before time.Time
@@ -79,6 +88,7 @@ func (a *App) prune(ctx context.Context) error {
 		{now, a.db.Attempts().Prune},
 		{now.Add(-keepOver), a.db.APIKeys().Prune},
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
+		{now.Add(-leeway - livesLate), a.db.TokenLives().Prune},
 	} {
 		for {
 			n, err := p.delete(ctx, p.before, pruneLimit)

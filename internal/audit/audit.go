@@ -32,8 +32,11 @@ const (
 	UserEnabled     Kind = "user.enabled"
 	RolesChanged    Kind = "user.roles_changed"
 	UserDeleted     Kind = "user.deleted"
-	KeyImported     Kind = "key.imported"
+	KeyImported     Kind = "key.imported" // Detail is the kid, as with all keys
+	KeyRotated      Kind = "key.rotated"  // the kid of the one that is to sign
+	KeyRevoked      Kind = "key.revoked"
 	EpochBumped     Kind = "installation.epoch_bumped"
+	KeysResealed    Kind = "key.resealed"    // Detail is how many
 	APIKeyCreated   Kind = "api_key.created" // Detail is the key's id
 	APIKeyDeleted   Kind = "api_key.deleted"
 	ClientCreated   Kind = "client.created" // Detail is the client's id

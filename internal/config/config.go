@@ -8,7 +8,8 @@
 //	usage  what the setting does, with its unit
 //	oneof  the texts that are allowed
 //	range  the least and the greatest whole number
-//	check  the form of a text, or of each entry of a list; see checkText
+//	check  the form of a text, or of each entry of a list; see checkText. Of a
+//	       duration, off: zero is one too
 //
 // The package knows no other room. It opens no listener and no database and
 // does not judge the master key.
@@ -23,16 +24,19 @@ import (
 // Config is every setting of the program. [Load] returns only values that
 // passed all checks; a Config made by hand has passed none.
 type Config struct { //nolint:recvcheck // what prints takes a copy
-	HTTP           Listener `koanf:"http"`
-	Ops            Operator `koanf:"ops"`
-	PublicURL      string   `koanf:"public_url" check:"origin" usage:"origin under which clients reach the API; it is the issuer of every token"`
-	DataDir        string   `koanf:"data_dir" usage:"directory of the embedded database and of the master key that is made there"`
-	Database       Database `koanf:"database"`
-	Redis          Redis    `koanf:"redis"`
-	MasterKey      Secret   `koanf:"master_key" usage:"key that seals the signing keys, base64 or hex; required on PostgreSQL"`
-	MasterKeyFile  string   `koanf:"master_key_file" usage:"file that holds the master key"`
-	Registration   string   `koanf:"registration" oneof:"open,closed" usage:"whether strangers may register: open or closed"`
-	TrustedProxies []string `koanf:"trusted_proxies" check:"proxy" usage:"addresses or CIDR ranges of proxies whose forwarding headers count"`
+	HTTP          Listener `koanf:"http"`
+	Ops           Operator `koanf:"ops"`
+	PublicURL     string   `koanf:"public_url" check:"origin" usage:"origin under which clients reach the API; it is the issuer of every token"`
+	DataDir       string   `koanf:"data_dir" usage:"directory of the embedded database and of the master key that is made there"`
+	Database      Database `koanf:"database"`
+	Redis         Redis    `koanf:"redis"`
+	MasterKey     Secret   `koanf:"master_key" usage:"key that seals the signing keys, base64 or hex; required on PostgreSQL"`
+	MasterKeyFile string   `koanf:"master_key_file" usage:"file that holds the master key"`
+	// The other master key is there while one takes the place of the other.
+	MasterKeyOther     Secret   `koanf:"master_key_other" usage:"second master key, which opens and reads what it made, and makes nothing"`
+	MasterKeyOtherFile string   `koanf:"master_key_other_file" usage:"file that holds the second master key"`
+	Registration       string   `koanf:"registration" oneof:"open,closed" usage:"whether strangers may register: open or closed"`
+	TrustedProxies     []string `koanf:"trusted_proxies" check:"proxy" usage:"addresses or CIDR ranges of proxies whose forwarding headers count"`
 
 	Token     Token     `koanf:"token"`
 	Refresh   Refresh   `koanf:"refresh"`
@@ -74,9 +78,10 @@ type Redis struct {
 
 // Token is how access tokens are made.
 type Token struct {
-	Audience  string        `koanf:"audience" usage:"audience of access tokens; left out, the public URL"`
-	Alg       string        `koanf:"alg" oneof:"ES256,EdDSA,RS256" usage:"algorithm of new signing keys: ES256, EdDSA or RS256"`
-	AccessTTL time.Duration `koanf:"access_ttl" usage:"life of an access token, at most 24h"`
+	Audience    string        `koanf:"audience" usage:"audience of access tokens; left out, the public URL"`
+	Alg         string        `koanf:"alg" oneof:"ES256,EdDSA,RS256" usage:"algorithm of new signing keys: ES256, EdDSA or RS256"`
+	AccessTTL   time.Duration `koanf:"access_ttl" usage:"life of an access token, at most 24h"`
+	RotateEvery time.Duration `koanf:"rotate_every" check:"off" usage:"time after which another key signs; 0 leaves rotation to the operator"`
 }
 
 // Refresh is how long a sign-in lasts.
@@ -159,7 +164,7 @@ func Default() Config {
 		PublicURL:    "http://localhost:8080",
 		DataDir:      "data",
 		Registration: "open",
-		Token:        Token{Alg: "ES256", AccessTTL: 10 * time.Minute},
+		Token:        Token{Alg: "ES256", AccessTTL: 10 * time.Minute, RotateEvery: 90 * 24 * time.Hour},
 		Refresh:      Refresh{Grace: 10 * time.Second, IdleTTL: 30 * 24 * time.Hour, AbsoluteTTL: 90 * 24 * time.Hour},
 		Password:     Password{MemoryKiB: 19 * 1024, Passes: 2, Queue: 256, MinLength: 15},
 		SPA:          SPA{Enabled: "auto"},

@@ -151,6 +151,9 @@ func (c *Config) readSecrets() error {
 	if c.MasterKey.Set() && c.MasterKeyFile != "" {
 		errs = append(errs, errors.New("master_key and master_key_file are both given; keep one"))
 	}
+	if c.MasterKeyOther.Set() && c.MasterKeyOtherFile != "" {
+		errs = append(errs, errors.New("master_key_other and master_key_other_file are both given; keep one"))
+	}
 	errs = append(errs, readURL("database.url", &c.Database.URL, c.Database.URLFile), readURL("redis.url", &c.Redis.URL, c.Redis.URLFile))
 	return errors.Join(errs...)
 }

@@ -18,7 +18,7 @@ import (
 func (f field) set(v reflect.Value, raw any) error {
 	switch f.kind {
 	case reflect.TypeFor[time.Duration]():
-		d, err := parseDuration(raw)
+		d, err := f.duration(raw)
 		v.SetInt(int64(d))
 		return err
 	case reflect.TypeFor[Secret]():
@@ -121,9 +121,12 @@ func parseBool(raw any) (bool, error) {
 	return false, errors.New("must be true or false")
 }
 
-func parseDuration(raw any) (time.Duration, error) {
+func (f field) duration(raw any) (time.Duration, error) {
 	s, ok := raw.(string)
 	d, err := time.ParseDuration(s)
+	if off := f.check == "off"; off && (raw == 0 || ok && err == nil && d == 0) {
+		return 0, nil
+	}
 	if !ok || err != nil || d <= 0 {
 		return 0, errors.New("must be a duration above zero, such as 90s, 10m or 720h")
 	}
@@ -246,7 +249,11 @@ func checkRedis(s string) error {
 	return nil
 }
 
-const maxAccessTTL = 24 * time.Hour
+const (
+	maxAccessTTL = 24 * time.Hour
+	// publishing is ample for a key to be published before it signs.
+	publishing = 30 * time.Minute
+)
 
 // check is what no setting can tell by itself.
 func (c *Config) check() error {
@@ -254,6 +261,9 @@ func (c *Config) check() error {
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Token.AccessTTL > maxAccessTTL {
 		fail("token.access_ttl: %s is more than %s: an access token cannot be taken back everywhere at once", durationText(c.Token.AccessTTL), durationText(maxAccessTTL))
+	}
+	if every := c.Token.RotateEvery; every != 0 && every < c.Token.AccessTTL+publishing {
+		fail("token.rotate_every: %s is less than token.access_ttl and %s, in which the next key is published; 0 turns it off", durationText(every), durationText(publishing))
 	}
 	if c.Refresh.IdleTTL > c.Refresh.AbsoluteTTL {
 		fail("refresh.idle_ttl: %s is more than refresh.absolute_ttl, %s", durationText(c.Refresh.IdleTTL), durationText(c.Refresh.AbsoluteTTL))

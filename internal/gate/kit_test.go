@@ -109,7 +109,7 @@ func newWorld(tb testing.TB, db *store.DB) *world {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w.keys = keyset.New(db.Keys(), master, keyset.Config{PublishAhead: time.Minute, Retain: time.Hour, Now: w.now})
+	w.keys = keyset.New(db.Keys(), master, keyset.Config{PublishAhead: time.Minute, Retain: func() time.Duration { return time.Hour }, Now: w.now})
 	if err := w.keys.Ensure(tb.Context(), keyset.EdDSA); err != nil {
 		tb.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/flow"
-	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
@@ -79,16 +78,6 @@ func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) erro
 		c.Roles, c.TokensValidAfter = &roles, &border
 		return []revocation.Entry{entry}, nil
 	})
-}
-
-// ImportKey adds a signing key that was made elsewhere to set. Its errors are
-// those of [keyset.Set.Import].
-func (g *Gate) ImportKey(ctx context.Context, set *keyset.Set, private []byte, alg keyset.Algorithm) (info keyset.Info, err error) {
-	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		info, err = set.Import(ctx, private, alg)
-		return flow.Outcome{Events: []audit.Event{{Kind: audit.KeyImported, Detail: info.KID}}}, err
-	})
-	return info, err
 }
 
 // endSlice is how many sessions BumpEpoch ends in one transaction: few enough that

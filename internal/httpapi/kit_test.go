@@ -121,7 +121,7 @@ func (a *api) build(o options) {
 	a.Helper()
 	master, err := keyset.ParseMasterKey(strings.Repeat("0f", 32))
 	a.must(err)
-	a.keys = keyset.New(a.db.Keys(), master, keyset.Config{PublishAhead: 10 * time.Minute, Retain: accessTTL + 30*time.Second, Now: a.now})
+	a.keys = keyset.New(a.db.Keys(), master, keyset.Config{PublishAhead: 10 * time.Minute, Retain: func() time.Duration { return accessTTL + 30*time.Second }, Now: a.now})
 	a.must(a.keys.Ensure(a.Context(), o.alg))
 	minter, err := token.NewIssuer(issuer, issuer, a.keys.Signer)
 	a.must(err)
@@ -174,6 +174,7 @@ func (a *api) build(o options) {
 	h, err := httpapi.New(httpapi.Config{
 		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Revocations: a.feed, Stopping: a.stop, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
 		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Spans: o.spans, Now: a.now,
+		KeysMaxAge: 5 * time.Minute,
 		Ready: func(context.Context) []httpapi.Dependency {
 			return []httpapi.Dependency{{Name: "database", Err: a.down}, {Name: "redis", Err: a.away, Optional: true}}
 		},

@@ -49,6 +49,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// SampleApp tells whether the sample app is under /app.
 	SampleApp bool
+	// KeysMaxAge is how long verifiers may keep the key set. A new key is published for
+	// longer than that before it signs.
+	KeysMaxAge time.Duration
 	// Ready names each thing that the program depends on, and what is wrong with it.
 	Ready   func(ctx context.Context) []Dependency
 	Metrics *telemetry.Metrics

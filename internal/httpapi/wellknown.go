@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -8,15 +9,14 @@ import (
 )
 
 const (
-	// publicForFive is how long verifiers may keep the keys, in seconds. A new key is
-	// published for longer than that before it signs.
+	// publicForFive is how long verifiers may keep the metadata, in seconds.
 	publicForFive  = "public, max-age=300"
 	revalidateEach = "no-cache"
 )
 
 func (s *server) jwks(c *gin.Context) error {
 	body, etag := s.Keys.JWKS()
-	document(c, body, "application/jwk-set+json", etag, publicForFive)
+	document(c, body, "application/jwk-set+json", etag, fmt.Sprintf("public, max-age=%d", int(s.KeysMaxAge.Seconds())))
 	return nil
 }
 

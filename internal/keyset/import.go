@@ -36,25 +36,19 @@ func (s *Set) Import(ctx context.Context, private []byte, alg Algorithm) (Info, 
 	if err != nil {
 		return Info{}, err
 	}
-	err = s.store.Add(ctx, func(have []Sealed) (Sealed, bool, error) {
+	var line timeline
+	err = s.store.Change(ctx, func(have []Sealed) ([]Sealed, error) {
 		if slices.ContainsFunc(have, func(k Sealed) bool { return k.KID == kid }) {
-			return Sealed{}, false, fmt.Errorf("%w (%s)", ErrExists, kid)
+			return nil, fmt.Errorf("%w (%s)", ErrExists, kid)
 		}
-		added, err := s.sealAfter(have, key, alg)
-		return added, err == nil, err
+		added, err := s.sealAfter(have, Fresh{key, alg})
+		line = newTimeline(append(have, added))
+		return []Sealed{added}, err
 	})
 	if err != nil {
 		return Info{}, fmt.Errorf("keyset: import: %w", err)
 	}
-	if err := s.Reload(ctx); err != nil {
-		return Info{}, err
-	}
-	infos := s.List()
-	i := slices.IndexFunc(infos, func(k Info) bool { return k.KID == kid })
-	if i < 0 {
-		return Info{}, fmt.Errorf("keyset: import: key %s is not there after it was added", kid)
-	}
-	return infos[i], nil
+	return s.told(line, kid), s.Reload(ctx)
 }
 
 // parsePrivate reads the key in text and refuses what may not sign alg here.

@@ -12,7 +12,8 @@ import (
 // snapshot is the keys of a set at one reading. It does not change, but for the
 // document, which is a cache.
 type snapshot struct {
-	keys  []opened // in the order in which they start to sign
+	keys  []opened // in the order of line
+	line  timeline
 	byKID map[string]int
 	doc   atomic.Pointer[document]
 }
@@ -27,37 +28,26 @@ type document struct {
 // newSnapshot takes over keys and puts them in order.
 func newSnapshot(keys []opened) *snapshot {
 	slices.SortFunc(keys, func(a, b opened) int { return bySigning(a.Sealed, b.Sealed) })
-	byKID := make(map[string]int, len(keys))
+	sn := &snapshot{keys: keys, line: make(timeline, len(keys)), byKID: make(map[string]int, len(keys))}
 	for i, k := range keys {
-		byKID[k.KID] = i
+		sn.line[i], sn.byKID[k.KID] = k.Sealed, i
 	}
-	return &snapshot{keys: keys, byKID: byKID}
+	return sn
 }
 
-// state returns the state of the key at index i.
-func (sn *snapshot) state(i int, now time.Time, retain time.Duration) State {
-	switch {
-	case sn.keys[i].ActivatesAt.After(now):
-		return Pending
-	case i+1 == len(sn.keys) || sn.keys[i+1].ActivatesAt.After(now):
-		return Active
-	case sn.keys[i+1].ActivatesAt.Add(retain).After(now):
-		return Retiring
-	}
-	return Gone
-}
-
-// firstLive returns the index of the first key that is not gone. Keys leave in
-// the order in which they came, so all after it are live too.
+// firstLive returns the index of the first key that is neither gone nor revoked.
+// Keys leave in the order in which they came, so that of all after it only
+// revoked ones are not live.
 func (sn *snapshot) firstLive(now time.Time, retain time.Duration) int {
 	first := 0
-	for first < len(sn.keys) && sn.state(first, now, retain) == Gone {
+	for first < len(sn.keys) && !sn.line.state(first, now, retain).published() {
 		first++
 	}
 	return first
 }
 
-// document returns the JWK set of the keys from index first on. Two callers at
+// document returns the JWK set of the keys from index first on, without those
+// that were revoked. Two callers at
 // once may both build it, and build the same.
 func (sn *snapshot) document(first int) *document {
 	if d := sn.doc.Load(); d != nil && d.first == first {
@@ -65,7 +55,9 @@ func (sn *snapshot) document(first int) *document {
 	}
 	jwks := make([][]byte, 0, len(sn.keys)-first)
 	for _, k := range sn.keys[first:] {
-		jwks = append(jwks, k.jwk)
+		if k.RevokedAt.IsZero() {
+			jwks = append(jwks, k.jwk)
+		}
 	}
 	body := slices.Concat([]byte(`{"keys":[`), bytes.Join(jwks, []byte(",")), []byte(`]}`))
 	sum := sha256.Sum256(body)

@@ -76,7 +76,7 @@ func TestJWKSIsBuiltOncePerChange(t *testing.T) {
 		}
 		ensure(t, s, keyset.ES256)
 		check("first key", true)
-		ensure(t, s, keyset.EdDSA)
+		rotate(t, s, keyset.EdDSA)
 		check("second key is published", true)
 		time.Sleep(publishAhead)
 		check("second key signs", false)

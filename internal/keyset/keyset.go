@@ -1,8 +1,9 @@
 // Package keyset owns the signing keys: made or imported, sealed at rest,
-// published before they sign and for as long as something they signed is valid.
+// published before they sign and for as long as something they signed is valid,
+// or revoked and out of use from one moment to the next.
 //
 // A key's state is not stored. It follows from the clock and the times at which
-// the keys of the set start to sign, so nothing has to move it along and two
+// the keys of the set start to sign or were revoked, so nothing has to move it along and two
 // replicas with the same keys and the same time agree. The package mints no
 // token and knows no database; what it needs from one it states as [Store].
 package keyset
@@ -24,8 +25,13 @@ var (
 	ErrUnusableKey = errors.New("keyset: not a usable signing key")
 	// ErrExists is an import of a key that the database has.
 	ErrExists = errors.New("keyset: key is there already")
-	// ErrNoKey is a set without keys.
+	// ErrNoKey is a set without a key that may sign.
 	ErrNoKey = errors.New("keyset: no key")
+	// ErrUnknownKey is a kid that the database does not have.
+	ErrUnknownKey = errors.New("keyset: no such key")
+	// ErrPending is a rotation while the one before it has not come to its end: a key
+	// is published and does not sign yet.
+	ErrPending = errors.New("keyset: a key waits for its turn already")
 )
 
 // Algorithm is a JWS algorithm (RFC 7518, section 3.1; RFC 8037, section 3.1).
@@ -56,6 +62,7 @@ const (
 	Active   State = "active"   // signs
 	Retiring State = "retiring" // signs no more; what it signed may still be valid
 	Gone     State = "gone"     // nothing it signed is valid any more
+	Revoked  State = "revoked"  // taken back, whatever it was before
 )
 
 // Sealed is a signing key as a database keeps it.
@@ -74,23 +81,28 @@ type Sealed struct {
 type Store interface {
 	// All returns every key, in any order.
 	All(ctx context.Context) ([]Sealed, error)
-	// Add inserts the key that decide returns, and nobody else adds one between
-	// decide's look at the keys that are there and the insert. decide returns
-	// ok=false to add nothing; its error ends Add and is wrapped, not replaced. It
-	// may run more than once and does not call the Store.
-	Add(ctx context.Context, decide func(have []Sealed) (key Sealed, ok bool, err error)) error
+	// Change writes the keys that decide returns, over those of the same kid and
+	// beside the others, and nobody else changes any between decide's look at the
+	// keys that are there and the write. decide may return none; its error ends
+	// Change and is wrapped, not replaced. It may run more than once and does not
+	// call the Store. Change joins the transaction that ctx carries, if any.
+	Change(ctx context.Context, decide func(have []Sealed) (put []Sealed, err error)) error
 }
 
-// Config is how a [Set] times its keys. All fields are needed.
+// Config is how a [Set] times its keys. All fields but Other are needed.
 type Config struct {
-	// PublishAhead is how long a new key is published before it signs: at least as
-	// long as a verifier may cache the JWKS, and longer than the pause between
-	// two calls of [Set.Reload].
+	// PublishAhead is how long a new key is published before it signs: longer than a
+	// verifier may cache the JWKS and the pause between two calls of [Set.Reload]
+	// together, because a verifier may ask just before a Reload.
 	PublishAhead time.Duration
-	// Retain is how long after its last signature a key stays published: the life
-	// of an access token and a verifier's leeway.
-	Retain time.Duration
-	Now    func() time.Time // time.Now everywhere but in tests
+	// Retain is how long after its last signature a key stays published: the longest
+	// life of an access token that is about, a verifier's leeway, and what the
+	// clocks of two processes may differ by. It is asked each time.
+	Retain func() time.Duration
+	// Other is a second master key, which opens keys and seals none. The zero one is
+	// none.
+	Other MasterKey
+	Now   func() time.Time // time.Now everywhere but in tests
 }
 
 // Signer is the key that signs now. Key is an *ecdsa.PrivateKey, an
@@ -116,4 +128,7 @@ type Info struct {
 	State       State
 	CreatedAt   time.Time
 	ActivatesAt time.Time
+	RetiresAt   time.Time // when another one takes over, or zero
+	GoneAt      time.Time // when nothing it signed is valid any more, or zero
+	RevokedAt   time.Time // or zero
 }

@@ -156,6 +156,9 @@ func (m MasterKey) Derive(purpose string, n int) []byte {
 	return key
 }
 
+// Set reports whether m is a key at all.
+func (m MasterKey) Set() bool { return m.key != nil }
+
 const redacted = "[redacted]"
 
 // String hides the key.

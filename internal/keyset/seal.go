@@ -22,7 +22,22 @@ const (
 	rsaBits     = 3072 // of keys made here
 )
 
-// generate makes a private key.
+// Fresh is a private key that was just made and that no set has yet.
+type Fresh struct {
+	key crypto.Signer
+	alg Algorithm
+}
+
+// Generate makes a private key. For RS256 that takes seconds: too long to hold up
+// other writers, so it comes before the transaction that takes the key in.
+func Generate(alg Algorithm) (Fresh, error) {
+	key, err := generate(alg)
+	if err != nil {
+		return Fresh{}, fmt.Errorf("keyset: make a key: %w", err)
+	}
+	return Fresh{key, alg}, nil
+}
+
 func generate(alg Algorithm) (crypto.Signer, error) {
 	switch alg {
 	case ES256:
@@ -42,6 +57,7 @@ type opened struct {
 
 	signer crypto.Signer
 	jwk    []byte
+	other  bool // it was sealed under the other master key
 }
 
 // same reports whether k is s opened, in what is sealed or bound to the seal.
@@ -49,10 +65,19 @@ func (k opened) same(s Sealed) bool {
 	return k.KID == s.KID && k.Algorithm == s.Algorithm && bytes.Equal(k.Private, s.Private)
 }
 
-// vault seals and opens private keys under a key derived from the master key.
-type vault struct{ aead cipher.AEAD }
+// vault seals private keys under a key derived from the master key. It opens
+// those that were sealed under the other one too, if there is one.
+type vault struct{ aead, other cipher.AEAD }
 
-func newVault(master MasterKey) vault {
+func newVault(master, other MasterKey) vault {
+	v := vault{aead: newAEAD(master)}
+	if other.Set() {
+		v.other = newAEAD(other)
+	}
+	return v
+}
+
+func newAEAD(master MasterKey) cipher.AEAD {
 	block, err := aes.NewCipher(master.Derive(sealPurpose, 32))
 	if err != nil {
 		panic(fmt.Sprintf("keyset: AES: %v", err)) // 32 bytes are a key
@@ -61,7 +86,7 @@ func newVault(master MasterKey) vault {
 	if err != nil {
 		panic(fmt.Sprintf("keyset: GCM: %v", err)) // AES has blocks of 16 bytes
 	}
-	return vault{aead}
+	return aead
 }
 
 // seal returns key as a [Sealed] without its times.
@@ -80,6 +105,10 @@ func (v vault) seal(key crypto.Signer, alg Algorithm) (Sealed, error) {
 // open returns what is in s, or [ErrWrongMasterKey].
 func (v vault) open(s Sealed) (opened, error) {
 	plain, err := v.aead.Open(nil, nil, s.Private, bound(s.KID, s.Algorithm))
+	other := err != nil && v.other != nil
+	if other {
+		plain, err = v.other.Open(nil, nil, s.Private, bound(s.KID, s.Algorithm))
+	}
 	if err != nil {
 		return opened{}, fmt.Errorf("%w (key %q)", ErrWrongMasterKey, s.KID)
 	}
@@ -93,7 +122,7 @@ func (v vault) open(s Sealed) (opened, error) {
 	if err != nil {
 		return opened{}, fmt.Errorf("keyset: encode public key %s: %w", s.KID, err)
 	}
-	return opened{Sealed: s, signer: key, jwk: jwk}, nil
+	return opened{Sealed: s, signer: key, jwk: jwk, other: other}, nil
 }
 
 // bound is the additional data that keeps a sealed key from being passed off as

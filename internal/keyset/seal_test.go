@@ -101,7 +101,7 @@ func TestTwoRowsExchanged(t *testing.T) {
 func TestWrongMasterKey(t *testing.T) {
 	store := &memory{}
 	ensure(t, newSet(t, store), keyset.ES256)
-	cfg := keyset.Config{PublishAhead: publishAhead, Retain: retain, Now: now}
+	cfg := keyset.Config{PublishAhead: publishAhead, Retain: retaining, Now: now}
 	for name, view := range map[string]keyset.Store{"database": store, "database that lags": lagging{store}} {
 		other := keyset.New(view, masterKey(t, "b"), cfg)
 		acts := map[string]func() error{

@@ -1,11 +1,8 @@
 package keyset
 
 import (
-	"cmp"
 	"context"
-	"crypto"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,13 +23,13 @@ type Set struct {
 
 // New returns a Set without keys.
 func New(store Store, master MasterKey, cfg Config) *Set {
-	s := &Set{store: store, vault: newVault(master), cfg: cfg}
+	s := &Set{store: store, vault: newVault(master, cfg.Other), cfg: cfg}
 	s.keys.Store(newSnapshot(nil))
 	return s
 }
 
 // Reload reads the keys. If that fails the set stays as it was; a master key that
-// does not open every one of them gives [ErrWrongMasterKey].
+// does not open every one of them, nor the other one, gives [ErrWrongMasterKey].
 func (s *Set) Reload(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,28 +66,29 @@ func (s *Set) open(all []Sealed) ([]opened, error) {
 	return keys, nil
 }
 
-// Ensure sees to it that alg is what the set signs with, now or once its newest
-// key starts to sign, and makes a key if not; then it reloads. The first key of a
-// database signs at once. A later one is published first, so that to change the
-// algorithm is a rotation that no verifier notices.
+// Ensure sees to it that the set has a key that may sign, and makes one of alg
+// that signs at once if it has none; then it reloads. It does not look at the
+// algorithm of a key that is there: of several processes whose configurations
+// differ for a while each would rotate to its own. To change the algorithm is
+// [Set.Rotate].
 func (s *Set) Ensure(ctx context.Context, alg Algorithm) error {
 	if err := s.Reload(ctx); err != nil {
 		return err
 	}
-	if infos := s.List(); len(infos) > 0 && infos[len(infos)-1].Algorithm == alg {
+	if s.keys.Load().line.newest() >= 0 {
 		return nil
 	}
-	// An RSA key takes long to find: too long to hold up other writers.
-	key, err := generate(alg)
+	fresh, err := Generate(alg)
 	if err != nil {
 		return err
 	}
-	err = s.store.Add(ctx, func(have []Sealed) (Sealed, bool, error) {
-		if endsWith(have, alg) {
-			return Sealed{}, false, nil
+	err = s.store.Change(ctx, func(have []Sealed) ([]Sealed, error) {
+		if timeline(have).newest() >= 0 {
+			_, err := s.open(have)
+			return nil, err
 		}
-		added, err := s.sealAfter(have, key, alg)
-		return added, err == nil, err
+		first, err := s.sealAfter(have, fresh)
+		return []Sealed{first}, err
 	})
 	if err != nil {
 		return fmt.Errorf("keyset: ensure a key: %w", err)
@@ -98,84 +96,73 @@ func (s *Set) Ensure(ctx context.Context, alg Algorithm) error {
 	return s.Reload(ctx)
 }
 
-// sealAfter returns key as it joins have. It opens have first: a key sealed under
-// another master key than its neighbours would make the database useless to both.
-func (s *Set) sealAfter(have []Sealed, key crypto.Signer, alg Algorithm) (Sealed, error) {
+// sealAfter returns fresh as it joins have: published first, unless none of have
+// may sign. It opens have first: a key sealed under another master key than its
+// neighbours would make the database useless to both.
+func (s *Set) sealAfter(have []Sealed, fresh Fresh) (Sealed, error) {
 	if _, err := s.open(have); err != nil {
 		return Sealed{}, err
 	}
-	sealed, err := s.vault.seal(key, alg)
+	sealed, err := s.vault.seal(fresh.key, fresh.alg)
 	if err != nil {
 		return Sealed{}, err
 	}
-	sealed.CreatedAt = s.cfg.Now().UTC().Truncate(time.Microsecond) // what both databases keep
+	sealed.CreatedAt = s.now()
 	sealed.ActivatesAt = sealed.CreatedAt
-	if len(have) > 0 {
+	if timeline(have).newest() >= 0 {
 		sealed.ActivatesAt = sealed.CreatedAt.Add(s.cfg.PublishAhead)
 	}
 	return sealed, nil
 }
 
-// endsWith reports whether the key of have that signs last of all is of alg.
-// That key is active or pending, because only a later one can retire it. An active
-// key of alg with one of another algorithm behind it is not enough.
-func endsWith(have []Sealed, alg Algorithm) bool {
-	return len(have) > 0 && slices.MaxFunc(have, bySigning).Algorithm == alg
-}
+// now is the time as both databases keep it.
+func (s *Set) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
 
-// bySigning orders keys by when they start to sign; of two at once, the greater
-// kid signs.
-func bySigning(a, b Sealed) int {
-	return cmp.Or(a.ActivatesAt.Compare(b.ActivatesAt), cmp.Compare(a.KID, b.KID))
-}
-
-// Signer returns the key that signs now: of those whose time has come the latest.
-// Where none's has, the clock was set back behind the first one, which signs all
-// the same. It returns [ErrNoKey] for a set without keys.
+// Signer returns the key that signs now, or [ErrNoKey] if none may.
 func (s *Set) Signer() (Signer, error) {
-	snap, now := s.keys.Load(), s.cfg.Now()
-	if len(snap.keys) == 0 {
+	snap := s.keys.Load()
+	i := snap.line.signer(s.cfg.Now())
+	if i < 0 {
 		return Signer{}, ErrNoKey
 	}
-	signs := snap.keys[0]
-	for _, k := range slices.Backward(snap.keys) {
-		if !k.ActivatesAt.After(now) {
-			signs = k
-			break
-		}
-	}
-	return Signer{KID: signs.KID, Algorithm: signs.Algorithm, Key: signs.signer}, nil
+	k := snap.keys[i]
+	return Signer{KID: k.KID, Algorithm: k.Algorithm, Key: k.signer}, nil
 }
 
-// Public returns the key named kid: pending, active or retiring, not gone.
+// SignsSince returns the algorithm of the key that signs now and since when it
+// does, for its age to be watched. ok is false where none may sign.
+func (s *Set) SignsSince() (alg Algorithm, since time.Time, ok bool) {
+	line := s.keys.Load().line
+	i := line.signer(s.cfg.Now())
+	if i < 0 {
+		return "", time.Time{}, false
+	}
+	return line[i].Algorithm, line[i].ActivatesAt, true
+}
+
+// Public returns the key named kid: pending, active or retiring, neither gone nor
+// revoked.
 func (s *Set) Public(kid string) (PublicKey, bool) {
 	snap := s.keys.Load()
 	i, ok := snap.byKID[kid]
-	if !ok || snap.state(i, s.cfg.Now(), s.cfg.Retain) == Gone {
+	if !ok || !snap.line.state(i, s.cfg.Now(), s.cfg.Retain()).published() {
 		return PublicKey{}, false
 	}
 	k := snap.keys[i]
 	return PublicKey{KID: k.KID, Algorithm: k.Algorithm, Key: k.signer.Public()}, true
 }
 
-// List tells of all keys, gone ones too, in the order in which they start to sign.
+// List tells of all keys, gone and revoked ones too, in the order in which they
+// start to sign.
 func (s *Set) List() []Info {
-	snap, now := s.keys.Load(), s.cfg.Now()
-	infos := make([]Info, len(snap.keys))
-	for i, k := range snap.keys {
-		infos[i] = Info{
-			KID: k.KID, Algorithm: k.Algorithm, State: snap.state(i, now, s.cfg.Retain),
-			CreatedAt: k.CreatedAt, ActivatesAt: k.ActivatesAt,
-		}
-	}
-	return infos
+	return s.keys.Load().line.infos(s.cfg.Now(), s.cfg.Retain())
 }
 
-// JWKS returns the public halves of the keys that are not gone as a JWK set
+// JWKS returns the public halves of the keys that are neither gone nor revoked as a JWK set
 // (RFC 7517, section 5), and a strong entity tag for it (RFC 9110, section
 // 8.8.3). Callers share body and do not change it.
 func (s *Set) JWKS() (body []byte, etag string) {
 	snap := s.keys.Load()
-	d := snap.document(snap.firstLive(s.cfg.Now(), s.cfg.Retain))
+	d := snap.document(snap.firstLive(s.cfg.Now(), s.cfg.Retain()))
 	return d.body, d.etag
 }

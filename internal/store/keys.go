@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/jotgate/jotgate/internal/keyset"
 )
@@ -45,9 +46,9 @@ func (s *Keys) All(ctx context.Context) ([]keyset.Sealed, error) {
 	return keys, nil
 }
 
-// Add implements [keyset.Store]. Others who add wait until decide has returned
-// and the key is committed.
-func (s *Keys) Add(ctx context.Context, decide func(have []keyset.Sealed) (keyset.Sealed, bool, error)) error {
+// Change implements [keyset.Store]. Others who change keys wait until decide has
+// returned and what it returned is committed.
+func (s *Keys) Change(ctx context.Context, decide func(have []keyset.Sealed) ([]keyset.Sealed, error)) error {
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		if err := write(ctx, s.db, "lock signing keys", func(ctx context.Context, q *gorm.DB) error {
 			return s.db.dialect.turn(q.WithContext(ctx), turnKeys)
@@ -58,17 +59,24 @@ func (s *Keys) Add(ctx context.Context, decide func(have []keyset.Sealed) (keyse
 		if err != nil {
 			return err
 		}
-		key, ok, err := decide(have)
-		if err != nil || !ok {
+		put, err := decide(have)
+		if err != nil {
 			return err
 		}
-		return s.insert(ctx, key)
+		for _, k := range put {
+			if err := s.put(ctx, k); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-func (s *Keys) insert(ctx context.Context, k keyset.Sealed) error {
-	return write(ctx, s.db, "insert signing key", func(ctx context.Context, q *gorm.DB) error {
-		return gorm.G[keyRow](q).Create(ctx, &keyRow{
+func (s *Keys) put(ctx context.Context, k keyset.Sealed) error {
+	return write(ctx, s.db, "write signing key", func(ctx context.Context, q *gorm.DB) error {
+		return gorm.G[keyRow](q, clause.OnConflict{
+			Columns: []clause.Column{{Name: "kid"}}, DoUpdates: clause.AssignmentColumns([]string{"private", "activates_at", "revoked_at"}),
+		}).Create(ctx, &keyRow{
 			Kid: k.KID, Alg: string(k.Algorithm), Private: k.Private,
 			CreatedAt: micros(k.CreatedAt), ActivatesAt: micros(k.ActivatesAt),
 			RevokedAt: micros(k.RevokedAt),

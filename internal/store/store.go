@@ -74,6 +74,8 @@ type dialect interface {
 	lockRows() []gormClause
 	// turn waits, in the transaction q, until no other one holds the same turn.
 	turn(q *gorm.DB, t turn) error
+	// lead is [DB.AsLeader].
+	lead(ctx context.Context, d Duty, f func(ctx context.Context) error) (bool, error)
 	// pools names the connection pools.
 	pools() map[string]*sql.DB
 }
@@ -161,3 +163,6 @@ func (db *DB) Clients() *Clients { return &Clients{db} }
 
 // Keys returns the store of sealed signing keys.
 func (db *DB) Keys() *Keys { return &Keys{db} }
+
+// TokenLives returns the store of how long tokens live.
+func (db *DB) TokenLives() *TokenLives { return &TokenLives{db} }

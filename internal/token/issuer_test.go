@@ -40,17 +40,15 @@ type oneKey struct{ keys []keyset.Sealed }
 
 func (o *oneKey) All(context.Context) ([]keyset.Sealed, error) { return slices.Clone(o.keys), nil }
 
-func (o *oneKey) Add(_ context.Context, decide func([]keyset.Sealed) (keyset.Sealed, bool, error)) error {
-	key, ok, err := decide(slices.Clone(o.keys))
-	if ok {
-		o.keys = append(o.keys, key)
-	}
+func (o *oneKey) Change(_ context.Context, decide func([]keyset.Sealed) ([]keyset.Sealed, error)) error {
+	put, err := decide(slices.Clone(o.keys))
+	o.keys = append(o.keys, put...)
 	return err
 }
 
 func newSet(t testing.TB, alg keyset.Algorithm) *keyset.Set {
 	t.Helper()
-	s := keyset.New(&oneKey{}, masterKey(t, "a"), keyset.Config{Now: func() time.Time { return noon }})
+	s := keyset.New(&oneKey{}, masterKey(t, "a"), keyset.Config{Retain: func() time.Duration { return 0 }, Now: func() time.Time { return noon }})
 	if err := s.Ensure(t.Context(), alg); err != nil {
 		t.Fatal(err)
 	}

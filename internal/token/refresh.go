@@ -44,21 +44,45 @@ type Refresh struct {
 	ExpiresAt  time.Time // after IssuedAt by a second or more
 }
 
-// Refresher mints and reads refresh tokens under a key that signs nothing else
-// and is never published. It is safe for concurrent use.
+// Refresher mints and reads refresh tokens under keys that sign nothing else and
+// are never published. It is safe for concurrent use.
 type Refresher struct {
+	mints minter
+	reads []minter // mints, and those of other master keys
+}
+
+// minter is what refresh tokens of one master key are made with.
+type minter struct {
 	issuer      string
 	header      string // the first segment of every token
 	key, jtiKey []byte
 }
 
 // NewRefresher returns a Refresher for the tokens of issuer. Processes with the
-// same issuer and master key read each other's tokens.
-func NewRefresher(issuer string, master keyset.MasterKey) *Refresher {
+// same issuer and master key read each other's tokens, and it reads those of other
+// master keys too, of which the zero one is none.
+//
+// While a master key is exchanged two processes may answer one generation with two
+// texts, which differ in jti and signature. Nothing goes by either: both texts
+// point at the same generation, and every process reads both. The jti cannot be
+// the same, because the process that knows only the old key and the one that knows
+// only the new one each make it from theirs.
+func NewRefresher(issuer string, master keyset.MasterKey, others ...keyset.MasterKey) *Refresher {
+	r := &Refresher{mints: newMinter(issuer, master)}
+	r.reads = []minter{r.mints}
+	for _, other := range others {
+		if other.Set() {
+			r.reads = append(r.reads, newMinter(issuer, other))
+		}
+	}
+	return r
+}
+
+func newMinter(issuer string, master keyset.MasterKey) minter {
 	// The kid is derived beside the key, not from it: it names the master key
 	// and tells nothing of either. The header is written once; text needs no escapes.
 	kid := encode(master.Derive(refreshKIDPurpose, refreshKIDLen))
-	return &Refresher{
+	return minter{
 		issuer: issuer,
 		header: encode([]byte(`{"alg":"HS256","kid":"` + kid + `","typ":"` + typeRefresh + `"}`)),
 		key:    master.Derive(refreshPurpose, sha256.Size),
@@ -80,11 +104,11 @@ type refreshClaims struct {
 // Mint returns the token for t. The same t gives the same text, in every process
 // with the same key, so whoever asks again for a generation gets the same token.
 func (r *Refresher) Mint(t Refresh) (string, error) {
-	payload, err := r.payload(t)
+	payload, err := r.mints.payload(t)
 	if err != nil {
 		return "", err
 	}
-	text, err := r.sign(payload)
+	text, err := r.mints.sign(payload)
 	if err == nil && len(text) > maxRefresh {
 		return "", fmt.Errorf("token: a refresh token of %d bytes is too long", len(text))
 	}
@@ -100,13 +124,22 @@ func (r *Refresher) Mint(t Refresh) (string, error) {
 // to parse before the token is known to be ours: header and signature are compared
 // as text with the only ones that fit the payload, then the payload with the
 // only one that says the same.
+//
+// The kid in the header only says which key is to be asked: the text compared has
+// the header of that key.
 func (r *Refresher) Read(raw string) (Refresh, error) {
-	if len(raw) > maxRefresh {
-		return Refresh{}, ErrInvalid
-	}
-	_, rest, _ := strings.Cut(raw, ".")
+	header, rest, _ := strings.Cut(raw, ".")
 	payload, _, _ := strings.Cut(rest, ".")
-	want, err := r.sign(payload)
+	for _, m := range r.reads {
+		if len(raw) <= maxRefresh && m.header == header {
+			return m.read(raw, payload)
+		}
+	}
+	return Refresh{}, ErrInvalid
+}
+
+func (m minter) read(raw, payload string) (Refresh, error) {
+	want, err := m.sign(payload)
 	if err != nil || !hmac.Equal([]byte(want), []byte(raw)) { // in constant time
 		return Refresh{}, ErrInvalid
 	}
@@ -114,14 +147,14 @@ func (r *Refresher) Read(raw string) (Refresh, error) {
 	if err != nil {
 		return Refresh{}, ErrInvalid
 	}
-	if again, err := r.payload(t); err != nil || again != payload {
+	if again, err := m.payload(t); err != nil || again != payload {
 		return Refresh{}, ErrInvalid
 	}
 	return t, nil
 }
 
 // payload returns the second segment of the token for t.
-func (r *Refresher) payload(t Refresh) (string, error) {
+func (m minter) payload(t Refresh) (string, error) {
 	switch {
 	case t.Subject == "", t.SessionID == "":
 		return "", errors.New("token: a refresh token needs a subject and a session")
@@ -131,8 +164,8 @@ func (r *Refresher) payload(t Refresh) (string, error) {
 		return "", errors.New("token: a refresh token needs a time of issue and an end after it")
 	}
 	claims, err := json.Marshal(refreshClaims{
-		Issuer: r.issuer, Audience: r.issuer, Subject: t.Subject, SessionID: t.SessionID,
-		Generation: t.Generation, ID: r.jti(t.SessionID, t.Generation),
+		Issuer: m.issuer, Audience: m.issuer, Subject: t.Subject, SessionID: t.SessionID,
+		Generation: t.Generation, ID: m.jti(t.SessionID, t.Generation),
 		IssuedAt: t.IssuedAt.Unix(), ExpiresAt: t.ExpiresAt.Unix(),
 	})
 	if err != nil {
@@ -158,9 +191,9 @@ func parse(payload string) (Refresh, error) {
 }
 
 // sign returns the token with the payload segment given.
-func (r *Refresher) sign(payload string) (string, error) {
-	text := r.header + "." + payload
-	signature, err := jwt.SigningMethodHS256.Sign(text, r.key)
+func (m minter) sign(payload string) (string, error) {
+	text := m.header + "." + payload
+	signature, err := jwt.SigningMethodHS256.Sign(text, m.key)
 	if err != nil {
 		return "", fmt.Errorf("token: sign refresh token: %w", err)
 	}
@@ -169,8 +202,8 @@ func (r *Refresher) sign(payload string) (string, error) {
 
 // jti returns the id of the token of one generation: unguessable, and the same
 // each time. A session id with a dot in it stays apart, because a number has none.
-func (r *Refresher) jti(sid string, gen int64) string {
-	mac := hmac.New(sha256.New, r.jtiKey)
+func (m minter) jti(sid string, gen int64) string {
+	mac := hmac.New(sha256.New, m.jtiKey)
 	mac.Write([]byte(strconv.FormatInt(gen, 10) + "." + sid))
 	return encode(mac.Sum(nil)[:jtiLen])
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jotgate/jotgate/internal/audit"
-	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -245,55 +244,4 @@ func auditPrune(k kit) {
 		counts = append(counts, n)
 	}
 	k.equal(counts, []int{2, 2, 1, 0})
-}
-
-func keyTests() []test {
-	return []test{
-		{"what is added is read back in order", keysReadBack},
-		{"decide adds nothing and fails", keysDecide},
-		{"of those who make the first key one does", keysRace},
-	}
-}
-
-func sealed(kid string, activates time.Time) keyset.Sealed {
-	return keyset.Sealed{KID: kid, Algorithm: keyset.ES256, Private: []byte{0, 0xff, 'k'}, CreatedAt: epoch(), ActivatesAt: activates}
-}
-
-func keysReadBack(k kit) {
-	later, sooner := sealed("a", epoch().Add(time.Hour)), sealed("b", epoch())
-	sooner.RevokedAt = epoch().Add(time.Minute)
-	for i, key := range []keyset.Sealed{later, sooner} {
-		k.must(k.db.Keys().Add(k.Context(), func(have []keyset.Sealed) (keyset.Sealed, bool, error) {
-			k.equal(len(have), i)
-			return key, true, nil
-		}))
-	}
-	got, err := k.db.Keys().All(k.Context())
-	k.must(err)
-	k.equal(got, []keyset.Sealed{sooner, later})
-}
-
-func keysDecide(k kit) {
-	boom := errors.New("boom")
-	k.must(k.db.Keys().Add(k.Context(), func([]keyset.Sealed) (keyset.Sealed, bool, error) {
-		return sealed("a", epoch()), false, nil
-	}))
-	k.wantErr(k.db.Keys().Add(k.Context(), func([]keyset.Sealed) (keyset.Sealed, bool, error) {
-		return sealed("b", epoch()), true, boom
-	}), boom)
-	got, err := k.db.Keys().All(k.Context())
-	k.must(err)
-	k.equal(len(got), 0)
-}
-
-func keysRace(k kit) {
-	errs := k.race(racers, func(ctx context.Context, i int) error {
-		return k.db.Keys().Add(ctx, func(have []keyset.Sealed) (keyset.Sealed, bool, error) {
-			return sealed(fmt.Sprint(i), epoch()), len(have) == 0, nil
-		})
-	})
-	k.equal(count(errs, nil), racers)
-	got, err := k.db.Keys().All(k.Context())
-	k.must(err)
-	k.equal(len(got), 1)
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"APIKeys", apiKeyTests()},
 		{"Clients", clientTests()},
 		{"Keys", keyTests()},
+		{"TokenLives", lifeTests()},
 		{"InTx", txTests()},
 	} {
 		for _, tt := range group.tests {

@@ -1,0 +1,133 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/store"
+)
+
+// Pace is how fast keys move. It is no setting: too fast a pace makes verifiers
+// refuse what is good. Tests hurry.
+type Pace struct {
+	// PublishAhead is how long a key is published before it signs. It is longer than
+	// the other two together.
+	PublishAhead time.Duration
+	// KeysMaxAge is how long verifiers keep the key set, in whole seconds.
+	KeysMaxAge time.Duration
+	// ReloadEach is how long a replica may not know of a key.
+	ReloadEach time.Duration
+}
+
+func steady() Pace {
+	return Pace{PublishAhead: 10 * time.Minute, KeysMaxAge: 5 * time.Minute, ReloadEach: time.Minute}
+}
+
+const (
+	// clockSkew is what the clocks of two replicas may differ by: one that is behind
+	// signs a little longer with a key that has retired.
+	clockSkew = time.Minute
+	// livesLate is how long after it was last seen somebody may still have issued a
+	// token: they are seen once a minute.
+	livesLate = 5 * time.Minute
+)
+
+// masterKeys returns the master key, and the other one or the zero key.
+func masterKeys(c config.Config) (master, other keyset.MasterKey, err error) {
+	if master, err = masterKey(c); err != nil {
+		return master, other, err
+	}
+	switch {
+	case c.MasterKeyOther.Set():
+		other, err = keyset.ParseMasterKey(c.MasterKeyOther.Reveal())
+	case c.MasterKeyOtherFile != "":
+		other, err = keyset.LoadMasterKey(c.MasterKeyOtherFile)
+	}
+	return master, other, err
+}
+
+func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) error {
+	alg, err := keyset.ParseAlgorithm(a.config.Token.Alg)
+	if err != nil {
+		return err
+	}
+	if err := a.learnLives(ctx); err != nil {
+		return err
+	}
+	a.Keys = keyset.New(a.db.Keys(), master, keyset.Config{
+		PublishAhead: a.pace.PublishAhead, Other: other, Now: time.Now,
+		Retain: func() time.Duration { return a.longestLife() + clockSkew },
+	})
+	return a.Keys.Ensure(ctx, alg)
+}
+
+// life is how long the tokens of this process live.
+func (a *App) life() time.Duration {
+	return (a.config.Token.AccessTTL + time.Second - 1).Truncate(time.Second)
+}
+
+// longestLife is how long after its issue any token that is about may be
+// accepted, whichever replica issued it, before or after its settings were changed.
+func (a *App) longestLife() time.Duration {
+	return max(a.life(), time.Duration(a.lives.Load())) + leeway
+}
+
+// noteLife tells other replicas how long the tokens of this one live, and learns
+// it of theirs.
+func (a *App) noteLife(ctx context.Context) error {
+	if err := a.db.TokenLives().Seen(ctx, a.life(), time.Now()); err != nil {
+		return err
+	}
+	return a.learnLives(ctx)
+}
+
+func (a *App) learnLives(ctx context.Context) error {
+	longest, err := a.db.TokenLives().Longest(ctx, time.Now(), leeway+livesLate)
+	if err != nil {
+		return err
+	}
+	a.lives.Store(int64(longest))
+	return nil
+}
+
+// rotateKeys makes the next signing key when the time has come. One replica does
+// so, and if it dies the next one to look does.
+func (a *App) rotateKeys(ctx context.Context) error {
+	every := a.config.Token.RotateEvery
+	if every == 0 || !a.Keys.Due(every) {
+		return nil
+	}
+	_, err := a.db.AsLeader(ctx, store.Rotating, func(ctx context.Context) error {
+		rotated, err := a.Gate.RotateKeyByAge(ctx, a.Keys, keyset.Algorithm(a.config.Token.Alg), every)
+		if rotated {
+			a.log.InfoContext(ctx, "the next signing key is published", slog.Duration("signs_in", a.pace.PublishAhead))
+		}
+		return err
+	})
+	return err
+}
+
+// tellAlgorithm warns of a setting that does nothing yet.
+func (a *App) tellAlgorithm(ctx context.Context) {
+	keys := slices.DeleteFunc(a.Keys.List(), func(k keyset.Info) bool { return k.State == keyset.Revoked })
+	if len(keys) == 0 {
+		return
+	}
+	if signs := keys[len(keys)-1].Algorithm; string(signs) != a.config.Token.Alg {
+		a.log.WarnContext(ctx, "token.alg is not the algorithm of the newest signing key; jotgate keys rotate makes a key of it",
+			slog.String("token_alg", a.config.Token.Alg), slog.String("key_alg", string(signs)))
+	}
+}
+
+// keyAge is for how many seconds the key that signs has done so.
+func (a *App) keyAge() float64 {
+	_, since, ok := a.Keys.SignsSince()
+	if !ok {
+		return 0
+	}
+	return max(0, time.Since(since).Seconds())
+}

@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// lifeRow is the token_lives table.
+type lifeRow struct {
+	Life   int64 `gorm:"primaryKey;autoIncrement:false"`
+	SeenAt int64
+}
+
+// TableName implements GORM's Tabler.
+func (lifeRow) TableName() string { return "token_lives" }
+
+// TokenLives keeps how long access tokens live by the configurations that are or
+// were at work, because one process must wait for the tokens of another one that
+// lets them live longer, or did.
+type TokenLives struct{ db *DB }
+
+// Seen notes that a process which issues tokens of this life was at work at the
+// time given.
+func (s *TokenLives) Seen(ctx context.Context, life time.Duration, at time.Time) error {
+	return write(ctx, s.db, "note token life", func(ctx context.Context, q *gorm.DB) error {
+		return q.WithContext(ctx).Exec(`
+INSERT INTO token_lives (life, seen_at) VALUES (?, ?)
+ON CONFLICT (life) DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > token_lives.seen_at`,
+			life.Microseconds(), micros(at)).Error
+	})
+}
+
+// Longest returns the longest life of a token that can be about at now, when
+// tokens are accepted for over longer than they live: of those that somebody still
+// issued so lately. It is zero if there is none.
+func (s *TokenLives) Longest(ctx context.Context, now time.Time, over time.Duration) (time.Duration, error) {
+	rows, err := read(ctx, s.db, "select token lives", func(ctx context.Context, q *gorm.DB) ([]lifeRow, error) {
+		return gorm.G[lifeRow](q).Where("seen_at + life > ?", micros(now.Add(-over))).Order("life DESC").Limit(1).Find(ctx)
+	})
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	return time.Duration(rows[0].Life) * time.Microsecond, nil
+}
+
+// Prune deletes at most limit lives of which no token was valid at t any more,
+// and returns how many.
+func (s *TokenLives) Prune(ctx context.Context, t time.Time, limit int) (int, error) {
+	return prune(ctx, s.db, "prune token lives", `
+DELETE FROM token_lives WHERE life IN (SELECT life FROM token_lives WHERE seen_at + life < ? LIMIT ?)`, micros(t), limit)
+}
