@@ -39,6 +39,7 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	}
 	servers := []*http.Server{a.server(a.API), a.server(a.Operations)}
 	servers[1].WriteTimeout = 0 // a profile takes as long as it was asked to
+	servers[0].RegisterOnShutdown(func() { close(a.stopping) })
 	failed := make(chan error, len(servers))
 	var serving sync.WaitGroup
 	for i, l := range []net.Listener{api, ops} {
@@ -47,6 +48,9 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { a.work(working) })
+	if a.shared != nil {
+		a.shared.Probe(ctx) // an outage is in the log from the start
+	}
 	started(Listening{API: api.Addr(), Operations: ops.Addr()})
 
 	select {

@@ -8,8 +8,13 @@
 // The package asks nobody about a single token. Keys are fetched when there is
 // traffic, in the background and before they expire, so that a token waits for them
 // only if its kid is unknown or nobody has come for longer than the issuer lets them
-// be kept; there is no goroutine to close. While the issuer is away the keys that
-// are there stay good. What ended before its time is the business of Config.Revoked.
+// be kept. While the issuer is away the keys that are there stay good.
+//
+// What ended before its time is still a valid token by itself. A [Feed] tells a
+// Verifier of it within a second, knows how old its knowledge is, and does what
+// FeedConfig.OnStale says when that is too old. It is the only thing that runs by
+// itself here, as long as its Run does. Without one, Config.Revoked decides, or
+// nobody.
 package bearer
 
 import (
@@ -34,7 +39,8 @@ var (
 	ErrInvalidToken = errors.New("bearer: invalid token")
 	// ErrExpired is an [ErrInvalidToken] that was valid until it expired.
 	ErrExpired = fmt.Errorf("%w: expired", ErrInvalidToken)
-	// ErrRevoked is an [ErrInvalidToken] that Config.Revoked refused.
+	// ErrRevoked is an [ErrInvalidToken] that the feed, the issuer it had asked, or
+	// Config.Revoked refused.
 	ErrRevoked = fmt.Errorf("%w: revoked", ErrInvalidToken)
 	// ErrWrongMode is an [ErrInvalidToken] of a cookie session in the header, or the
 	// reverse.
@@ -43,8 +49,8 @@ var (
 	// not show that it comes from an origin that may.
 	ErrCrossOrigin = errors.New("bearer: not provably from an allowed origin")
 	// ErrUnavailable is a token that cannot be judged, because the issuer's keys are
-	// not there and cannot be fetched.
-	ErrUnavailable = errors.New("bearer: keys are not available")
+	// not there and cannot be fetched, or because the feed is stale.
+	ErrUnavailable = errors.New("bearer: tokens cannot be judged")
 )
 
 // ScopeError is a valid token without a scope that is needed.
@@ -86,8 +92,11 @@ type Config struct {
 	// cannot be told. Nil fetches the issuer's JWK set.
 	Keys func(ctx context.Context, kid string) (Key, error)
 	// Revoked reports whether a token that is otherwise valid is to be refused. Nil
-	// refuses none, so that an ended session's token is accepted until it expires.
+	// refuses none. It is asked besides Feed, for services with a list of their own.
 	Revoked func(*Claims) bool
+	// Feed tells of what ended before it expired. Without it an ended session's token
+	// is accepted until it expires.
+	Feed *Feed
 	// Client fetches the JWK set. Nil stands for one with a time-out of 5 s. Its
 	// redirects are not followed.
 	Client *http.Client
@@ -110,6 +119,7 @@ const (
 type Verifier struct {
 	keys    func(ctx context.Context, kid string) (Key, error)
 	revoked func(*Claims) bool
+	feed    *Feed
 	parser  parser
 }
 
@@ -125,6 +135,9 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	case c.Leeway < 0 || c.Leeway > maxLeeway:
 		return nil, fmt.Errorf("bearer: Leeway of %s is not within 0 and %s", c.Leeway, maxLeeway)
 	}
+	if c.Feed != nil && c.Feed.issuer != c.Issuer {
+		return nil, fmt.Errorf("bearer: the feed is that of another issuer, %s", c.Feed.issuer)
+	}
 	if c.Leeway == 0 {
 		c.Leeway = defaultLeeway
 	}
@@ -138,7 +151,7 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 		}
 		c.Keys = remote.key
 	}
-	return &Verifier{keys: c.Keys, revoked: c.Revoked, parser: newParser(c)}, nil
+	return &Verifier{keys: c.Keys, revoked: c.Revoked, feed: c.Feed, parser: newParser(c)}, nil
 }
 
 // Claims is what a valid token says (RFC 9068, section 2.2). It is of a user's
@@ -186,6 +199,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
+	if v.feed != nil && v.feed.set.endsKey(h.KeyID) {
+		return nil, ErrRevoked // nobody needs to look for that key
+	}
 	key, err := v.keys(ctx, h.KeyID)
 	switch {
 	case errors.Is(err, ErrUnavailable):
@@ -204,6 +220,11 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	}
 	if v.revoked != nil && v.revoked(c) {
 		return nil, ErrRevoked
+	}
+	if v.feed != nil {
+		if err := v.feed.check(ctx, token, h.KeyID, c); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }

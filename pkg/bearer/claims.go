@@ -158,9 +158,12 @@ func (r *reader) maybeEmpty(name string) string {
 	return r.text(name)
 }
 
+// latest is the last NumericDate that counts, some 30,000 years on: no arithmetic
+// overflows below it.
+const latest = 1 << 40
+
 // time reads a NumericDate in whole seconds, as jotgate writes them.
 func (r *reader) time(name string) time.Time {
-	const latest = 1 << 40 // some 30,000 years on; no arithmetic overflows below it
 	raw, ok := r.members[name]
 	if !ok {
 		r.fail("%s is missing", name)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -39,13 +40,15 @@ type remote struct {
 	url    string
 	client *http.Client
 	now    func() time.Time
+	ended  func(kid string) bool // whether the feed ended this key
 
 	keys atomic.Pointer[keys]
 
-	mu       sync.Mutex // held while fetching
+	mu       sync.Mutex
 	fetching chan struct{}
 	tried    time.Time
-	failed   error // what became of the last fetch
+	dropped  time.Time // when a key that ended last made for a fetch at once
+	failed   error     // what became of the last fetch
 }
 
 // keys is what one fetch brought.
@@ -55,35 +58,66 @@ type keys struct {
 	expires time.Time // when to wait for them
 }
 
-// discover finds the issuer's keys through its metadata (RFC 8414, section 3).
+// discover finds the issuer's keys through its metadata.
 func discover(ctx context.Context, c Config) (*remote, error) {
-	issuer, err := url.Parse(c.Issuer)
-	if err != nil || issuer.Host == "" || (issuer.Scheme != "https" && issuer.Scheme != "http") {
-		return nil, errors.New("bearer: Issuer is not an http or https URL")
-	}
-	r := &remote{client: clientOf(c.Client), now: c.Now}
-	well := *issuer
-	well.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(issuer.Path, "/")
-	text, _, err := r.get(ctx, well.String())
+	issuer, err := parseIssuer(c.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("bearer: fetch metadata of %s: %w", c.Issuer, err)
+		return nil, err
 	}
-	var metadata struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+	r := &remote{client: clientOf(c.Client), now: c.Now, ended: func(string) bool { return false }}
+	m, err := fetchMetadata(ctx, r.client, issuer, c.Issuer)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(text, &metadata); err != nil || metadata.Issuer != c.Issuer {
-		return nil, fmt.Errorf("bearer: %s does not call itself that", c.Issuer)
-	}
-	at, err := url.Parse(metadata.JWKSURI)
-	if err != nil || at.Host == "" || (at.Scheme != "https" && (at.Scheme != issuer.Scheme || at.Host != issuer.Host)) {
+	if !isOwn(issuer, m.JWKSURI) {
 		return nil, errors.New("bearer: jwks_uri is neither https nor the issuer's own")
 	}
-	r.url = metadata.JWKSURI
+	r.url = m.JWKSURI
+	if c.Feed != nil {
+		r.ended = c.Feed.set.endsKey
+	}
 	if err := r.fetch(ctx); err != nil {
 		return nil, fmt.Errorf("bearer: fetch keys of %s: %w", c.Issuer, err)
 	}
+	if c.Feed != nil {
+		c.Feed.whenKeyEnds(r.drop)
+	}
+	for kid := range r.keys.Load().byKID {
+		if r.ended(kid) {
+			r.drop(kid) // between that fetch and now
+		}
+	}
 	return r, nil
+}
+
+// metadata is the endpoints of an issuer.
+type metadata struct {
+	Issuer                string `json:"issuer"`
+	JWKSURI               string `json:"jwks_uri"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+}
+
+// fetchMetadata asks the issuer what it is like (RFC 8414, section 3), which calls
+// itself name.
+func fetchMetadata(ctx context.Context, client *http.Client, issuer *url.URL, name string) (metadata, error) {
+	well := *issuer
+	well.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(issuer.Path, "/")
+	text, _, err := get(ctx, client, well.String())
+	if err != nil {
+		return metadata{}, fmt.Errorf("bearer: fetch metadata of %s: %w", name, err)
+	}
+	var m metadata
+	if err := json.Unmarshal(text, &m); err != nil || m.Issuer != name {
+		return metadata{}, fmt.Errorf("bearer: %s does not call itself that", name)
+	}
+	return m, nil
+}
+
+// isOwn reports whether an endpoint that the issuer told of may be trusted as far as
+// the issuer.
+func isOwn(issuer *url.URL, endpoint string) bool {
+	at, err := url.Parse(endpoint)
+	return err == nil && at.Host != "" && (at.Scheme == "https" || (at.Scheme == issuer.Scheme && at.Host == issuer.Host))
 }
 
 // clientOf returns a client that follows no redirect: keys come from where the
@@ -199,8 +233,23 @@ func (r *remote) postpone() {
 	r.keys.Store(&keys{byKID: have.byKID, renew: now.Add(coolDown), expires: now.Add(maxMaxAge)})
 }
 
+// drop forgets a key that the feed ended. The next token, whoever signed it, has
+// the keys fetched, so that its successor is there; a flood of such entries causes
+// no flood of fetches.
+func (r *remote) drop(kid string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have, now := r.keys.Load(), r.now()
+	next := &keys{byKID: maps.Clone(have.byKID), renew: have.renew, expires: have.expires}
+	delete(next.byKID, kid)
+	if since := now.Sub(r.dropped); since < 0 || since >= coolDown {
+		r.dropped, r.tried, next.renew = now, time.Time{}, now
+	}
+	r.keys.Store(next)
+}
+
 func (r *remote) fetch(ctx context.Context) error {
-	text, life, err := r.get(ctx, r.url)
+	text, life, err := get(ctx, r.client, r.url)
 	if err != nil {
 		return err
 	}
@@ -208,19 +257,32 @@ func (r *remote) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := r.now()
+	for kid := range byKID {
+		if r.ended(kid) {
+			// The replica that answered has not heard of it, nor of the successor.
+			delete(byKID, kid)
+			r.tried = now.Add(time.Second - coolDown)
+		}
+	}
 	r.keys.Store(&keys{byKID: byKID, renew: now.Add(life - life/4), expires: now.Add(life)})
 	return nil
 }
 
 // get reads a small document, and how long it may be kept.
-func (r *remote) get(ctx context.Context, at string) (text []byte, life time.Duration, err error) {
+func get(ctx context.Context, client *http.Client, at string) (text []byte, life time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, 0, err
 	}
+	return fetch(client, req)
+}
+
+func fetch(client *http.Client, req *http.Request) (text []byte, life time.Duration, err error) {
 	req.Header.Set("Accept", "application/json")
-	res, err := r.client.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, 0, err
 	}
