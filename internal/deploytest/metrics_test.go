@@ -20,7 +20,8 @@ type exposed map[string]map[string][]string
 // metrics.
 func scrape(t *testing.T) exposed {
 	t.Helper()
-	s := apptest.Start(t, "JOTGATE_RATE_LIMIT_ENABLED=true", "JOTGATE_RATE_LIMIT_LOGINS_PER_MINUTE=2")
+	s := apptest.Start(t, "JOTGATE_RATE_LIMIT_ENABLED=true", "JOTGATE_RATE_LIMIT_LOGINS_PER_MINUTE=4",
+		"JOTGATE_REDIS_URL=redis://"+apptest.FreeAddr(t)) // away, so that half of that is allowed
 	s.SignUp(t, "ada")
 	ada := s.SignIn(t, "ada")
 	for _, call := range []struct {
