@@ -23,6 +23,8 @@ const (
 	postgresIdleTime = 5 * time.Minute
 	postgresLifetime = time.Hour // so that connections move to a new server
 	connectTimeout   = 5 * time.Second
+	// applicationName is what PostgreSQL shows of our connections.
+	applicationName = "jotgate"
 	// migrateWait is how many seconds a process waits for another one that migrates.
 	migrateWait = 300
 )
@@ -43,8 +45,9 @@ type postgresDialect struct {
 	pool *sql.DB
 }
 
-func openPostgres(ctx context.Context, c Config) (*DB, error) {
-	conf, err := pgx.ParseConfig(c.URL)
+// postgresConfig reads a URL. Its error does not repeat it.
+func postgresConfig(url string) (*pgx.ConnConfig, error) {
+	conf, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The parser's error may quote the URL, and so the password.
 		return nil, errors.New("store: the database URL is not one that PostgreSQL understands: postgres://user:password@host:port/database?sslmode=…")
@@ -53,7 +56,15 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		conf.ConnectTimeout = connectTimeout
 	}
 	if conf.RuntimeParams["application_name"] == "" {
-		conf.RuntimeParams["application_name"] = "jotgate"
+		conf.RuntimeParams["application_name"] = applicationName
+	}
+	return conf, nil
+}
+
+func openPostgres(ctx context.Context, c Config) (*DB, error) {
+	conf, err := postgresConfig(c.URL)
+	if err != nil {
+		return nil, err
 	}
 	d := &postgresDialect{conf: conf}
 	d.pool = d.open(postgresConns, map[string]string{
@@ -94,6 +105,21 @@ func (d *postgresDialect) lockRows() []gormClause {
 // turn is held until the transaction is over, and by then others see its rows.
 func (d *postgresDialect) turn(q *gorm.DB, t turn) error {
 	return q.Exec("SELECT pg_advisory_xact_lock(?)", int64(t)).Error
+}
+
+func (d *postgresDialect) whole(ctx context.Context) error {
+	var marked bool
+	if err := d.pool.QueryRowContext(ctx, "SELECT to_regclass('db_copy') IS NOT NULL").Scan(&marked); err != nil || !marked {
+		return wrap(ctx, "look for db_copy", err)
+	}
+	var open int
+	if err := d.pool.QueryRowContext(ctx, "SELECT count(*) FROM db_copy WHERE sums IS NULL").Scan(&open); err != nil {
+		return wrap(ctx, "read db_copy", err)
+	}
+	if open > 0 {
+		return ErrHalfCopied
+	}
+	return nil
 }
 
 // locked holds goose's advisory lock on one connection while f migrates on

@@ -146,6 +146,8 @@ func (d *sqliteDialect) lockRows() []gormClause { return nil }
 
 func (d *sqliteDialect) turn(*gorm.DB, turn) error { return nil }
 
+func (d *sqliteDialect) whole(context.Context) error { return nil }
+
 // locked holds a lock on a file beside the database. It belongs to the open
 // file, so two users in one process exclude each other too, and the kernel lets
 // it go when a process dies.

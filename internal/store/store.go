@@ -58,6 +58,8 @@ type dialect interface {
 	lockRows() []gormClause
 	// turn waits, in the transaction q, until no other one holds the same turn.
 	turn(q *gorm.DB, t turn) error
+	// whole returns ErrHalfCopied while a Copy into the database is not done.
+	whole(ctx context.Context) error
 	// pools names the connection pools.
 	pools() map[string]*sql.DB
 }
