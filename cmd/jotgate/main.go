@@ -80,7 +80,7 @@ needs none of them.`,
 	root.PersistentFlags().StringVar(&g.file, "config", "", "configuration `file` (YAML)")
 	config.RegisterFlags(root.PersistentFlags())
 	root.AddCommand(
-		g.serveCommand(), g.migrateCommand(), g.userCommand(), g.clientCommand(), g.keysCommand(), g.configCommand(),
+		g.serveCommand(), g.migrateCommand(), g.userCommand(), g.clientCommand(), g.keysCommand(), g.configCommand(), g.dbCommand(),
 		g.tokenCommand(), g.healthCommand(), versionCommand(),
 	)
 	return root

@@ -22,11 +22,13 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/jotgate/jotgate/internal/pgtest"
 )
 
 // TestMain lets the test binary be the program: scripts run it as "jotgate".
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(pgtest.Tests{M: m}, map[string]func(){
 		"jotgate": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			context.AfterFunc(ctx, stop)

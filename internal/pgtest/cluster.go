@@ -20,7 +20,7 @@ import (
 var errNoPrograms = errors.New("no PostgreSQL programs")
 
 const (
-	startTimeout = 30 * time.Second
+	startTimeout = 2 * time.Minute
 	// attempts is how often a port is tried: somebody may take it between our
 	// finding it free and the server's listening on it.
 	attempts = 3

@@ -34,14 +34,21 @@ var shared struct {
 
 // Main runs the tests of a package that calls [DSN] and stops the cluster. Call
 // it from TestMain.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Tests{m}.Run()) }
+
+// Tests is Main for a package whose TestMain has to be somebody else's, who asks
+// for no more than Run.
+type Tests struct{ *testing.M }
+
+// Run runs the tests, stops the cluster and returns the exit code.
+func (t Tests) Run() int {
 	shared.main.Store(true)
-	code := m.Run()
+	code := t.M.Run()
 	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	return code
 }
 
 func stop() error {
@@ -58,7 +65,7 @@ func stop() error {
 func DSN(tb testing.TB) string {
 	tb.Helper()
 	if !shared.main.Load() {
-		tb.Fatal("pgtest: TestMain of this package must call pgtest.Main")
+		tb.Fatal("pgtest: TestMain of this package must call pgtest.Main or run pgtest.Tests")
 	}
 	shared.once.Do(func() { shared.url, shared.cluster, shared.err = server() })
 	switch {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -75,6 +76,40 @@ func BenchmarkUserByID(b *testing.B) {
 	for b.Loop() {
 		if _, err := db.Users().ByID(b.Context(), "u"); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCopy copies 100,000 sessions of 1,000 users into an empty database, and
+// copies again with nothing to do.
+func BenchmarkCopy(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "jotgate.db")
+	source := open(b, "sqlite:"+path)
+	if _, err := source.SQLDB()["writer"].ExecContext(b.Context(), `
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+INSERT INTO users (id, username, email_verified, roles, password_hash, disabled, created_at, tokens_valid_after)
+	SELECT printf('0190%032d', i), 'u' || i, 0, '[]', '$argon2id$', 0, 1, 0 FROM n;
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+INSERT INTO sessions SELECT printf('0191%032d', i), printf('0190%032d', i % 1000 + 1), 'bearer', 'Phone', '192.0.2.1',
+	'Mozilla/5.0 (X11; Linux x86_64)', 1, 1, 1, '', 100, 100, 0, '' FROM n`); err != nil {
+		b.Fatal(err)
+	}
+	for range b.N {
+		dsn := pgtest.DSN(b)
+		for _, name := range []string{"first", "again"} {
+			log := slog.New(slog.DiscardHandler)
+			from, err := store.OpenToCopy(b.Context(), store.Config{URL: "sqlite:" + path, Logger: log})
+			if err != nil {
+				b.Fatal(err)
+			}
+			begin := time.Now()
+			if _, err := (store.Copy{From: from, To: dsn, Apply: true, Logger: log, Now: time.Now}).Run(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(101_000/time.Since(begin).Seconds(), name+"-rows/s")
+			if err := from.Close(); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

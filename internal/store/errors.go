@@ -17,6 +17,9 @@ import (
 // ErrNewerDatabase is a database that a newer program has migrated.
 var ErrNewerDatabase = errors.New("store: the database was migrated by a newer jotgate")
 
+// ErrHalfCopied is a database into which a [Copy] was begun and is not done.
+var ErrHalfCopied = errors.New("store: a copy into the database was begun and is not done; run jotgate db copy again")
+
 // errStalled is the cause of a context that ended because the database took
 // longer than Config.Timeout.
 var errStalled = errors.New("store: the database does not answer in time")

@@ -34,8 +34,18 @@ func (s MigrationStatus) Err() error {
 
 // Migrate brings the tables to the newest version that this program knows. It
 // does nothing if they are there, and processes that start at once wait for each
-// other. It returns [ErrNewerDatabase] rather than touch a newer database.
+// other. It returns [ErrNewerDatabase] rather than touch a newer database, and
+// [ErrHalfCopied] for one that no program should use yet.
 func (db *DB) Migrate(ctx context.Context) error {
+	if db.server != nil {
+		if err := db.server.whole(ctx); err != nil {
+			return err
+		}
+	}
+	return db.migrate(ctx)
+}
+
+func (db *DB) migrate(ctx context.Context) error {
 	return db.migrator(ctx, func(p *goose.Provider, s MigrationStatus) error {
 		if err := s.Err(); err != nil {
 			return err

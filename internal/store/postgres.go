@@ -23,6 +23,8 @@ const (
 	postgresIdleTime = 5 * time.Minute
 	postgresLifetime = time.Hour // so that connections move to a new server
 	connectTimeout   = 5 * time.Second
+	// applicationName is what PostgreSQL shows of our connections.
+	applicationName = "jotgate"
 	// migrateWait is how many seconds a process waits for another one that migrates.
 	migrateWait = 300
 )
@@ -44,8 +46,9 @@ type postgresDialect struct {
 	spans trace.TracerProvider
 }
 
-func openPostgres(ctx context.Context, c Config) (*DB, error) {
-	conf, err := pgx.ParseConfig(c.URL)
+// postgresConfig reads a URL. Its error does not repeat it.
+func postgresConfig(url string) (*pgx.ConnConfig, error) {
+	conf, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The parser's error may quote the URL, and so the password.
 		return nil, errors.New("store: the database URL is not one that PostgreSQL understands: postgres://user:password@host:port/database?sslmode=…")
@@ -54,7 +57,15 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		conf.ConnectTimeout = connectTimeout
 	}
 	if conf.RuntimeParams["application_name"] == "" {
-		conf.RuntimeParams["application_name"] = "jotgate"
+		conf.RuntimeParams["application_name"] = applicationName
+	}
+	return conf, nil
+}
+
+func openPostgres(ctx context.Context, c Config) (*DB, error) {
+	conf, err := postgresConfig(c.URL)
+	if err != nil {
+		return nil, err
 	}
 	d := &postgresDialect{conf: conf, spans: c.Spans}
 	d.pool = d.open(postgresConns, map[string]string{
@@ -70,7 +81,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open PostgreSQL database: %w", err), d.pool.Close())
 	}
-	return &DB{dialect: d, bell: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
+	return &DB{dialect: d, server: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
 }
 
 func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
@@ -100,12 +111,12 @@ func (d *postgresDialect) turn(q *gorm.DB, t turn) error {
 // channel is where PostgreSQL tells of appended revocations.
 const channel = "jotgate_revocations"
 
-// tell implements [bell].
+// tell implements [server].
 func (d *postgresDialect) tell(q *gorm.DB) error {
 	return q.Exec("SELECT pg_notify(?, '')", channel).Error
 }
 
-// listen implements [bell].
+// listen implements [server].
 func (d *postgresDialect) listen(ctx context.Context, heard func()) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, d.conf.Copy())
 	if err != nil {
@@ -125,6 +136,22 @@ func (d *postgresDialect) listen(ctx context.Context, heard func()) (err error) 
 			return fmt.Errorf("store: wait to be told: %w", err)
 		}
 	}
+}
+
+// whole implements [server].
+func (d *postgresDialect) whole(ctx context.Context) error {
+	var marked bool
+	if err := d.pool.QueryRowContext(ctx, "SELECT to_regclass('db_copy') IS NOT NULL").Scan(&marked); err != nil || !marked {
+		return wrap(ctx, "look for db_copy", err)
+	}
+	var open int
+	if err := d.pool.QueryRowContext(ctx, "SELECT count(*) FROM db_copy WHERE sums IS NULL").Scan(&open); err != nil {
+		return wrap(ctx, "read db_copy", err)
+	}
+	if open > 0 {
+		return ErrHalfCopied
+	}
+	return nil
 }
 
 // locked holds goose's advisory lock on one connection while f migrates on

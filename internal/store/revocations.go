@@ -50,8 +50,8 @@ func (s *Revocations) Append(ctx context.Context, entries []revocation.Entry) er
 					return err
 				}
 			}
-			if s.db.bell != nil {
-				return s.db.bell.tell(q)
+			if s.db.server != nil {
+				return s.db.server.tell(q)
 			}
 			return nil
 		})

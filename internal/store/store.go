@@ -50,16 +50,18 @@ type DB struct {
 	writer  *gorm.DB
 	readers *gorm.DB // the same as writer on PostgreSQL
 	timeout time.Duration
-	bell    bell // nil on SQLite, which cannot wake other processes
+	server  server // nil on SQLite
 }
 
-// bell is how processes on one database wake each other.
-type bell interface {
+// server is what only a database does that processes on many machines share.
+type server interface {
 	// tell wakes those who listen, once the transaction q is committed.
 	tell(q *gorm.DB) error
 	// listen calls heard once it listens, and whenever it was told something, until
 	// its connection is lost or ctx ends.
 	listen(ctx context.Context, heard func()) error
+	// whole returns ErrHalfCopied while a Copy into the database is not done.
+	whole(ctx context.Context) error
 }
 
 // dialect is what differs between the databases beyond their SQL.
@@ -126,9 +128,9 @@ func (db *DB) Ping(ctx context.Context) error {
 // SQLite it hears nothing.
 func (db *DB) Listen(ctx context.Context, heard func()) {
 	for ctx.Err() == nil {
-		if db.bell != nil {
+		if db.server != nil {
 			// What is wrong with the database, those who read it tell.
-			_ = db.bell.listen(ctx, heard) //nolint:errcheck // see above
+			_ = db.server.listen(ctx, heard) //nolint:errcheck // see above
 		}
 		select {
 		case <-ctx.Done():
