@@ -87,7 +87,7 @@ func (s *Server) Stop() {
 	if err := s.process.Process.Kill(); err != nil {
 		s.tb.Fatal("redistest: stop:", err)
 	}
-	<-s.done
+	<-s.done //nolint:errcheck // it was killed, which is what it says
 	s.process = nil
 }
 
