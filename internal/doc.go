@@ -38,14 +38,17 @@
 //	password     tool      argon2id with bounded work, and Django's hashes; password rules; the list of common passwords
 //	token        tool      mints access tokens, mints and reads refresh tokens
 //	keyset       tool      signing keys sealed at rest, pending -> active -> retiring -> gone; JWKS
-//	ratelimit    tool      GCRA per key, in memory
-//	telemetry    tool      logging and metrics set-up
+//	ratelimit    tool      GCRA per key, in memory or in a Redis that replicas share
+//	telemetry    tool      logging, metrics and tracing set-up
 //
 //	password/commonlist    builds the list of common passwords again
 //	needs                  skips or fails a test whose machine lacks something
 //	pgtest                 gives tests a PostgreSQL database of their own
+//	redistest              gives tests a Redis of their own, to be taken away and brought back
 //	apptest                runs the whole program within a test
 //	proxytest              runs nginx with configs/nginx.conf in front of the whole program
+//	clustertest            runs three replicas behind nginx, and takes away one after another of what they need
+//	deploytest             holds what configs/ says of running the program to the program
 //	djangotest             runs it beside a real Django project, with the files of configs/django
 //	web/browsertest        drives the sample app in Chromium
 //	interop                asks other people's libraries what they think of our tokens

@@ -117,6 +117,7 @@ for the configured token.alg. In a database that has keys it is published for te
 minutes before it signs, so that no verifier meets it unprepared.`,
 			Args: cobra.ExactArgs(1), RunE: g.importKey,
 		},
+		g.bumpEpoch(),
 	)
 	g.addOutput(cmd)
 	return cmd

@@ -46,6 +46,10 @@ const (
 	// limitedKeys bounds the memory of each limit.
 	limitedKeys = 100_000
 	lanes       = 1
+	// redisWait is much for a Redis in the same network and little for a login, and
+	// redisPause is how long an outage of it lasts at least.
+	redisWait  = 100 * time.Millisecond
+	redisPause = time.Second
 )
 
 // Build is what the program was built from.
@@ -63,26 +67,30 @@ type App struct {
 
 	config   config.Config
 	log      *slog.Logger
+	tracing  *telemetry.Tracing // nil if it is off
 	db       *store.DB
 	hasher   *password.Hasher
 	feed     *revocation.Feed
 	issuer   *token.Issuer
+	shared   *ratelimit.Shared // nil where each process limits by itself
 	draining atomic.Bool
-	asked    pinged
+	stopping chan struct{} // closed when no more requests are taken
+	// asked is what the database last said, and askedRedis what Redis did.
+	asked, askedRedis pinged
 }
 
-// pinged is what the database last said. Anybody may ask whether the program is
-// ready, and each asking takes the one connection that writes.
+// pinged is what something last said. Anybody may ask whether the program is
+// ready, and each asking of the database takes the one connection that writes.
 type pinged struct {
 	mu  sync.Mutex
 	at  time.Time
 	err error
 }
 
-// pingEach is how often the database is asked at most.
+// pingEach is how often something is asked at most.
 const pingEach = time.Second
 
-func (p *pinged) database(ctx context.Context, ping func(context.Context) error) error {
+func (p *pinged) ask(ctx context.Context, ping func(context.Context) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if since := time.Since(p.at); since < 0 || since >= pingEach {
@@ -96,17 +104,23 @@ func (p *pinged) database(ctx context.Context, ping func(context.Context) error)
 // program around them. Its errors are one line and say what to do. Nothing
 // listens and nothing runs in the background before [App.Run].
 func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *App, err error) {
-	a := &App{config: c, log: log}
+	a := &App{config: c, log: log, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	if c.Traces {
+		if a.tracing, err = telemetry.NewTracing(ctx, b.Version, log); err != nil {
+			return nil, err
+		}
+		a.log = a.tracing.Logger(log)
+	}
 	master, err := masterKey(c)
 	if err != nil {
 		return nil, err
 	}
-	if a.db, err = OpenStore(ctx, c, log); err != nil {
+	if a.db, err = openStore(ctx, c, store.Config{Logger: a.log, Spans: a.tracing.Provider()}); err != nil {
 		return nil, err
 	}
 	if err := a.db.Migrate(ctx); err != nil {
@@ -129,12 +143,17 @@ func New(ctx context.Context, c config.Config, b Build, log *slog.Logger) (_ *Ap
 // OpenStore opens the database of c, in a data directory that it makes, and
 // leaves its tables as they are.
 func OpenStore(ctx context.Context, c config.Config, log *slog.Logger) (*store.DB, error) {
+	return openStore(ctx, c, store.Config{Logger: log})
+}
+
+func openStore(ctx context.Context, c config.Config, s store.Config) (*store.DB, error) {
 	if usesDataDir(c) {
 		if err := makeDataDir(c.DataDir); err != nil {
 			return nil, err
 		}
 	}
-	return store.Open(ctx, store.Config{URL: c.Database.URL.Reveal(), Logger: log})
+	s.URL = c.Database.URL.Reveal()
+	return store.Open(ctx, s)
 }
 
 func usesDataDir(c config.Config) bool { return strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") }
@@ -208,11 +227,15 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 	a.hasher = password.NewHasher(password.Params{
 		MemoryKiB: c.Password.MemoryKiB, Passes: c.Password.Passes, Lanes: lanes,
 	}, c.Password.Slots(), c.Password.Queue)
-	a.feed = revocation.NewFeed(a.db.Revocations(), c.Token.AccessTTL+leeway, time.Now)
+	a.feed = revocation.NewFeed(a.db.Revocations(), func() time.Duration { return c.Token.AccessTTL + leeway }, time.Now)
+	a.feed.KeyRevoked = a.Keys.Reload
 	if err := a.feed.Sync(ctx); err != nil {
 		return err
 	}
-	limits, err := newLimits(c.RateLimit)
+	if a.shared, err = openShared(c, master, a.log, a.tracing.Provider()); err != nil {
+		return err
+	}
+	limits, err := newLimits(c.RateLimit, a.shared)
 	if err != nil {
 		return err
 	}
@@ -236,30 +259,6 @@ func (a *App) buildGate(ctx context.Context, master keyset.MasterKey, metrics *t
 	return nil
 }
 
-func newLimits(c config.RateLimit) (gate.Limits, error) {
-	if !c.Enabled {
-		return gate.Limits{}, nil
-	}
-	var l gate.Limits
-	var errs []error
-	for _, limit := range []struct {
-		into  **ratelimit.Limiter
-		name  string
-		burst int
-		per   time.Duration
-	}{
-		{&l.Login, "login", c.LoginsPerMinute, time.Minute},
-		{&l.Registration, "registration", c.RegistrationsPerHour, time.Hour},
-		{&l.Refresh, "refresh", c.RefreshesPerMinute, time.Minute},
-		{&l.Password, "password", c.PasswordChecksPerMinute, time.Minute},
-	} {
-		var err error
-		*limit.into, err = ratelimit.New(limit.name, ratelimit.Limit{Burst: limit.burst, Period: limit.per}, limitedKeys)
-		errs = append(errs, err)
-	}
-	return l, errors.Join(errs...)
-}
-
 func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err error) {
 	c := a.config
 	a.Verifier, err = bearer.New(ctx, bearer.Config{
@@ -276,9 +275,9 @@ func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err er
 		return err
 	}
 	api := httpapi.Config{
-		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
+		Gate: a.Gate, OAuth: a.OAuth, Keys: a.Keys, Revocations: a.feed, Verifier: a.Verifier, PublicURL: c.PublicURL, TrustedOrigins: c.Cookie.TrustedOrigins,
 		AllowedOrigins: c.CORS.AllowedOrigins, TrustedProxies: proxies, SampleApp: c.SampleApp(),
-		Ready: a.ready, Metrics: metrics, Log: a.log, Now: time.Now,
+		Ready: a.ready, Stopping: a.stopping, Metrics: metrics, Log: a.log, Spans: a.tracing.Provider(), Now: time.Now,
 	}
 	a.Operations = httpapi.Operations(api)
 	a.API, err = httpapi.New(api)
@@ -336,11 +335,15 @@ var errDraining = errors.New("the program is about to stop")
 func (a *App) ready(ctx context.Context) []httpapi.Dependency {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	d := []httpapi.Dependency{{Name: "database", Err: a.asked.database(ctx, a.db.Ping)}, {Name: "server"}}
-	if a.draining.Load() {
-		d[1].Err = errDraining
+	d := []httpapi.Dependency{{Name: "database", Err: a.asked.ask(ctx, a.db.Ping)}}
+	if a.shared != nil {
+		d = append(d, httpapi.Dependency{Name: "redis", Err: a.askedRedis.ask(ctx, a.probeRedis), Optional: true})
 	}
-	return d
+	server := httpapi.Dependency{Name: "server"}
+	if a.draining.Load() {
+		server.Err = errDraining
+	}
+	return append(d, server)
 }
 
 func (a *App) measure(m *telemetry.Metrics) {
@@ -348,17 +351,25 @@ func (a *App) measure(m *telemetry.Metrics) {
 		m.RegisterDB(name, pool)
 	}
 	m.RegisterPool(func() (running, waiting int) { return a.hasher.Running(), a.hasher.Waiting() })
+	if a.shared != nil {
+		measureShared(m, a.shared)
+	}
 	m.GaugeFunc("jotgate_revocations", "Entries in the set of what is revoked.", func() float64 { return float64(a.feed.Size()) })
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
 }
 
-// Close stops the hashing workers and closes the database.
+// Close stops the hashing workers, closes Redis and the database, and sends the
+// traces that are left.
 func (a *App) Close() error {
 	if a.hasher != nil {
 		a.hasher.Close()
 	}
-	if a.db != nil {
-		return a.db.Close()
+	var errs []error
+	if a.shared != nil {
+		errs = append(errs, a.shared.Close())
 	}
-	return nil
+	if a.db != nil {
+		errs = append(errs, a.db.Close())
+	}
+	return errors.Join(append(errs, a.tracing.Close(context.Background()))...)
 }

@@ -111,6 +111,9 @@ func TestServesAndDrains(t *testing.T) {
 		if err != nil {
 			break // it has stopped
 		}
+		if closing, err := closes(api + "/healthz"); status == http.StatusServiceUnavailable && err == nil && !closing {
+			t.Error("a connection is kept while draining")
+		}
 		drained = drained || status == http.StatusServiceUnavailable && strings.Contains(body, `{"name":"server","status":"unavailable"}`)
 		if health, _, err := get(api + "/healthz"); err == nil && health != http.StatusOK {
 			t.Errorf("healthz = %d while draining", health)
@@ -123,6 +126,15 @@ func TestServesAndDrains(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
+}
+
+// closes reports whether an answer ends its connection.
+func closes(url string) (bool, error) {
+	res, err := http.Get(url)
+	if err != nil {
+		return false, err
+	}
+	return res.Close, res.Body.Close()
 }
 
 // TestAnotherProcessIsHeardOf ends a session in one process and looks at the

@@ -17,6 +17,9 @@ const (
 	drainDelay = time.Second
 	// drainGrace is longer than the longest request may take.
 	drainGrace = 20 * time.Second
+	// StopsWithin is how long requests are waited for once the context of Run has
+	// ended. Whoever supervises the process waits for longer.
+	StopsWithin = drainDelay + drainGrace
 )
 
 // Listening is where a running program can be reached.
@@ -34,16 +37,19 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}
-	servers := []*http.Server{a.server(a.API), a.server(a.Operations)}
-	servers[1].WriteTimeout = 0 // a profile takes as long as it was asked to
-	failed := make(chan error, len(servers))
+	doors := []*door{newDoor(api, a.server(a.API)), newDoor(ops, a.server(a.Operations))}
+	doors[1].server.WriteTimeout = 0 // a profile takes as long as it was asked to
+	failed := make(chan error, len(doors))
 	var serving sync.WaitGroup
-	for i, l := range []net.Listener{api, ops} {
-		serving.Go(func() { failed <- servers[i].Serve(l) })
+	for _, d := range doors {
+		serving.Go(func() { failed <- d.server.Serve(d.listener) })
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { a.work(working) })
+	if a.shared != nil {
+		a.shared.Probe(ctx) // an outage is in the log from the start
+	}
 	started(Listening{API: api.Addr(), Operations: ops.Addr()})
 
 	select {
@@ -52,7 +58,8 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 		err = nil
 		a.drain(ctx)
 	}
-	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), servers))
+	close(a.stopping) // before the doors wait for answers that are held
+	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), doors))
 	stopWork()
 	work.Wait()
 	serving.Wait()
@@ -77,7 +84,7 @@ func rootCause(err error) error {
 
 func (a *App) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           a.retire(h),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      15 * time.Second,
@@ -87,6 +94,18 @@ func (a *App) server(h http.Handler) *http.Server {
 	}
 }
 
+// retire has a program that drains give up its connections answer by answer. A
+// proxy keeps some open for its next requests: one that is just on its way when a
+// connection is closed is lost, and the proxy must not send it again.
+func (a *App) retire(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // drain tells load balancers to send nothing more, and gives them time to.
 func (a *App) drain(ctx context.Context) {
 	a.draining.Store(true)
@@ -94,13 +113,13 @@ func (a *App) drain(ctx context.Context) {
 	time.Sleep(drainDelay)
 }
 
-func shutdown(ctx context.Context, servers []*http.Server) error {
+func shutdown(ctx context.Context, doors []*door) error {
 	ctx, cancel := context.WithTimeout(ctx, drainGrace)
 	defer cancel()
 	var errs []error
-	for _, s := range servers {
-		if err := s.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("requests did not end in %s: %w", drainGrace, err), s.Close())
+	for _, d := range doors {
+		if err := d.close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("requests did not end in %s: %w", drainGrace, err), d.server.Close())
 		}
 	}
 	return errors.Join(errs...)

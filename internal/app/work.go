@@ -8,7 +8,10 @@ import (
 )
 
 const (
-	syncEach   = time.Second
+	syncEach = time.Second
+	// gather is the least pause between two reads of the feed of revocations. What
+	// comes in the meantime is read, and told to followers, together.
+	gather     = 200 * time.Millisecond
 	reloadEach = time.Minute
 	pruneEach  = time.Minute
 	// pruneLimit bounds one delete, and prunePause what follows it: nobody waits
@@ -23,22 +26,25 @@ const (
 // work is everything that runs beside the requests, until ctx ends.
 func (a *App) work(ctx context.Context) {
 	var loops sync.WaitGroup
-	loops.Go(func() { a.each(ctx, syncEach, "sync revocations", a.feed.Sync) })
-	loops.Go(func() { a.each(ctx, reloadEach, "reload signing keys", a.Keys.Reload) })
-	loops.Go(func() { a.each(ctx, pruneEach, "prune", a.prune) })
+	loops.Go(func() { a.db.Listen(ctx, a.feed.Wake) })
+	loops.Go(func() { a.each(ctx, syncEach, a.feed.Wanted(), "sync revocations", a.feed.Sync) })
+	loops.Go(func() { a.each(ctx, reloadEach, nil, "reload signing keys", a.Keys.Reload) })
+	loops.Go(func() { a.each(ctx, pruneEach, nil, "prune", a.prune) })
 	loops.Wait()
 }
 
-// each calls f once in a while. It logs the first failure of a row, and its end.
-func (a *App) each(ctx context.Context, pause time.Duration, what string, f func(context.Context) error) {
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
+// each calls f once in a while, and within gather when it is wanted. It logs the
+// first failure of a row, and its end.
+func (a *App) each(ctx context.Context, pause time.Duration, wanted <-chan struct{}, what string, f func(context.Context) error) {
 	failing := false
 	for {
+		tick := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-wanted:
+			tick.Stop()
 		}
 		err := f(ctx)
 		switch {
@@ -50,6 +56,14 @@ func (a *App) each(ctx context.Context, pause time.Duration, what string, f func
 			a.log.InfoContext(ctx, "background work is well again", slog.String("work", what))
 		}
 		failing = err != nil
+		if wanted == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(gather):
+		}
 	}
 }
 

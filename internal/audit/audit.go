@@ -33,6 +33,7 @@ const (
 	RolesChanged    Kind = "user.roles_changed"
 	UserDeleted     Kind = "user.deleted"
 	KeyImported     Kind = "key.imported"
+	EpochBumped     Kind = "installation.epoch_bumped"
 	APIKeyCreated   Kind = "api_key.created" // Detail is the key's id
 	APIKeyDeleted   Kind = "api_key.deleted"
 	ClientCreated   Kind = "client.created" // Detail is the client's id

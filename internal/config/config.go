@@ -28,6 +28,7 @@ type Config struct { //nolint:recvcheck // what prints takes a copy
 	PublicURL      string   `koanf:"public_url" check:"origin" usage:"origin under which clients reach the API; it is the issuer of every token"`
 	DataDir        string   `koanf:"data_dir" usage:"directory of the embedded database and of the master key that is made there"`
 	Database       Database `koanf:"database"`
+	Redis          Redis    `koanf:"redis"`
 	MasterKey      Secret   `koanf:"master_key" usage:"key that seals the signing keys, base64 or hex; required on PostgreSQL"`
 	MasterKeyFile  string   `koanf:"master_key_file" usage:"file that holds the master key"`
 	Registration   string   `koanf:"registration" oneof:"open,closed" usage:"whether strangers may register: open or closed"`
@@ -42,6 +43,10 @@ type Config struct { //nolint:recvcheck // what prints takes a copy
 	RateLimit RateLimit `koanf:"rate_limit"`
 	Log       Log       `koanf:"log"`
 	Audit     Audit     `koanf:"audit"`
+
+	// Traces tells whether OpenTelemetry's standard variables ask for traces. It is
+	// no setting: those variables have their own names, and other programs share them.
+	Traces bool `koanf:"-"`
 }
 
 // Listener is the API's socket.
@@ -59,6 +64,12 @@ type Operator struct {
 type Database struct {
 	URL     Secret `koanf:"url" check:"database" usage:"sqlite:<path> or postgres://…; left out, jotgate.db in the data directory"`
 	URLFile string `koanf:"url_file" usage:"file that holds the database URL"`
+}
+
+// Redis says where processes count limits together.
+type Redis struct {
+	URL     Secret `koanf:"url" check:"redis" usage:"redis://, rediss:// or unix:// URL of a Redis or Valkey in which replicas share limits; left out, each counts alone"`
+	URLFile string `koanf:"url_file" usage:"file that holds the URL of Redis"`
 }
 
 // Token is how access tokens are made.

@@ -117,6 +117,16 @@ func TestMistakes(t *testing.T) {
 		{"PostgreSQL without a master key", "", []string{pg}, "PostgreSQL needs a master key"},
 		{"two master keys", "", []string{"JOTGATE_MASTER_KEY=canary", "JOTGATE_MASTER_KEY_FILE=x"}, "are both given"},
 		{"two database URLs", "", []string{pg, "JOTGATE_MASTER_KEY=canary", "JOTGATE_DATABASE_URL_FILE=x"}, "database.url and database.url_file are both given"},
+		{"Redis of another scheme", "", []string{"JOTGATE_REDIS_URL=http://u:canary@localhost"}, "JOTGATE_REDIS_URL: must begin with redis://"},
+		{"Redis by address", "", []string{"JOTGATE_REDIS_URL=localhost:6379"}, "must begin with redis://"},
+		{"Redis without a host", "", []string{"JOTGATE_REDIS_URL=redis:///0"}, "must name a host"},
+		{"Redis that is no URL", "", []string{"JOTGATE_REDIS_URL=redis://u:canary@x@%zz"}, "is not a URL"},
+		{"Redis with a port of letters", "", []string{"JOTGATE_REDIS_URL=redis://canary:secret"}, "is not a URL"},
+		{"port of Redis too high", "", []string{"JOTGATE_REDIS_URL=redis://u:canary@localhost:65536"}, "must have a port from 1 to 65535"},
+		{"database of Redis by name", "", []string{"JOTGATE_REDIS_URL=redis://u:canary@localhost/limits"}, "must have the number of a database"},
+		{"Redis without TLS checks", "", []string{"JOTGATE_REDIS_URL=rediss://u:canary@localhost?skip_verify=true"}, "takes no parameters"},
+		{"relative socket of Redis", "", []string{"JOTGATE_REDIS_URL=unix://canary/redis.sock"}, "must name a socket"},
+		{"two Redis URLs", "redis:\n  url: redis://u:canary@localhost\n", []string{"JOTGATE_REDIS_URL_FILE=x"}, "redis.url and redis.url_file are both given"},
 		{"no secret file", "", []string{"JOTGATE_DATABASE_URL_FILE=/nowhere/x"}, "database.url_file: open /nowhere/x"},
 	}
 	for _, tt := range tests {
@@ -167,6 +177,10 @@ func TestAccepts(t *testing.T) {
 		{"JOTGATE_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1,2001:db8::/32"},
 		{"JOTGATE_TEST_REQUIRE=postgres"},
 		{"JOTGATE_LOG_LEVEL="},
+		{"JOTGATE_REDIS_URL=redis://localhost"},
+		{"JOTGATE_REDIS_URL=redis://:p%40ss@localhost:6379/3"},
+		{"JOTGATE_REDIS_URL=rediss://user:pass@redis.example.com:6380/"},
+		{"JOTGATE_REDIS_URL=unix:///run/redis.sock"},
 		{"JOTGATE_DATABASE_URL=postgres://localhost/x", "JOTGATE_MASTER_KEY_FILE=x"},
 		{"JOTGATE_HTTP_ADDR=127.0.0.1:0", "JOTGATE_OPS_ADDR=127.0.0.1:0"},
 		{"JOTGATE_TOKEN_ACCESS_TTL=1s", "JOTGATE_REFRESH_GRACE=1ms", "JOTGATE_REFRESH_IDLE_TTL=2s", "JOTGATE_REFRESH_ABSOLUTE_TTL=2s"},
@@ -193,9 +207,26 @@ func TestSecretFromAFile(t *testing.T) {
 	}
 }
 
+func TestRedisURLFromAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "url")
+	for text, ok := range map[string]bool{"redis://u:p@localhost/1\n": true, "http://canary": false} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := load(t, "", []string{"JOTGATE_REDIS_URL_FILE=" + path})
+		if (err == nil) != ok || ok && c.Redis.URL.Reveal() != "redis://u:p@localhost/1" {
+			t.Errorf("%q: %q, %v", text, c.Redis.URL.Reveal(), err)
+		}
+		if err != nil && (strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "redis.url_file: the text in "+path)) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestSecretDoesNotPrint(t *testing.T) {
 	c := config.Default()
 	c.MasterKey, c.Database.URL = config.NewSecret("canary"), config.NewSecret("postgres://u:canary@h/d")
+	c.Redis.URL = config.NewSecret("redis://u:canary@h")
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%p"} {
 		fmt.Fprintf(&out, verb, c)

@@ -45,7 +45,9 @@ func Load(s Source) (Config, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", v.origin, err))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	traced, err := traces(s.Environ)
+	c.Traces = traced
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return Config{}, err
 	}
 	if err := c.readSecrets(); err != nil {
@@ -149,23 +151,27 @@ func (c *Config) readSecrets() error {
 	if c.MasterKey.Set() && c.MasterKeyFile != "" {
 		errs = append(errs, errors.New("master_key and master_key_file are both given; keep one"))
 	}
-	if c.Database.URLFile == "" {
-		return errors.Join(errs...)
-	}
-	if c.Database.URL.Set() {
-		return errors.Join(append(errs, errors.New("database.url and database.url_file are both given; keep one"))...)
-	}
-	text, err := readSecret(c.Database.URLFile)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("database.url_file: %w", err))
-	}
-	c.Database.URL = NewSecret(text)
-	if f := fieldOf("database.url"); err == nil {
-		if err := f.checkText(text); err != nil {
-			errs = append(errs, fmt.Errorf("database.url_file: the text in %s: %w", c.Database.URLFile, err))
-		}
-	}
+	errs = append(errs, readURL("database.url", &c.Database.URL, c.Database.URLFile), readURL("redis.url", &c.Redis.URL, c.Redis.URLFile))
 	return errors.Join(errs...)
+}
+
+// readURL reads the setting at key from path, if one is given.
+func readURL(key string, into *Secret, path string) error {
+	if path == "" {
+		return nil
+	}
+	if into.Set() {
+		return fmt.Errorf("%s and %s_file are both given; keep one", key, key)
+	}
+	text, err := readSecret(path)
+	if err != nil {
+		return fmt.Errorf("%s_file: %w", key, err)
+	}
+	if err := fieldOf(key).checkText(text); err != nil {
+		return fmt.Errorf("%s_file: the text in %s: %w", key, path, err)
+	}
+	*into = NewSecret(text)
+	return nil
 }
 
 func readSecret(path string) (text string, err error) {

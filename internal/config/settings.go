@@ -69,6 +69,9 @@ func walk(group reflect.Value, index []int, path []string) []field {
 	var out []field
 	for i := range group.NumField() {
 		tags := group.Type().Field(i)
+		if tags.Tag.Get("koanf") == "-" {
+			continue
+		}
 		at := append(slices.Clip(index), i)
 		names := append(slices.Clip(path), tags.Tag.Get("koanf"))
 		value := group.Field(i)

@@ -142,6 +142,8 @@ func (f field) checkText(s string) error {
 		return checkProxy(s)
 	case "database":
 		return checkDatabase(s)
+	case "redis":
+		return checkRedis(s)
 	}
 	return nil
 }
@@ -210,6 +212,38 @@ func checkDatabase(s string) error {
 		return nil
 	}
 	return errors.New("must begin with sqlite: or postgres://")
+}
+
+// checkRedis takes the URLs of one server, as all clients of Redis write them, and
+// no parameters: what they would change is not left to an operator, least of all
+// whether a certificate is looked at.
+func checkRedis(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return errors.New("is not a URL such as redis://user:password@host:6379/0; write %40 for an @ within the password")
+	}
+	switch {
+	case u.RawQuery != "" || u.Fragment != "":
+		return errors.New("must end with the path; it takes no parameters")
+	case u.Scheme == "unix":
+		if u.Host != "" || len(u.Path) < 2 {
+			return errors.New("must name a socket: unix:///path/to/socket")
+		}
+		return nil
+	case u.Scheme != "redis" && u.Scheme != "rediss":
+		return errors.New("must begin with redis://, rediss:// or unix://")
+	case u.Hostname() == "":
+		return errors.New("must name a host: redis://host:6379")
+	}
+	if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
+		return errors.New("must have a port from 1 to 65535, or none")
+	}
+	if number := strings.Trim(u.Path, "/"); number != "" {
+		if _, err := strconv.ParseUint(number, 10, 16); err != nil {
+			return errors.New("must have the number of a database for its path, or none")
+		}
+	}
+	return nil
 }
 
 const maxAccessTTL = 24 * time.Hour

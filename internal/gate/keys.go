@@ -84,7 +84,8 @@ func (g *Gate) ListKeys(ctx context.Context, who Caller) ([]apikey.Key, error) {
 }
 
 // DeleteKey deletes one of the caller's API keys, or returns [ErrSessionNeeded]
-// or [apikey.ErrNotFound].
+// or [apikey.ErrNotFound]. The database is asked at each use of a key, so its
+// entry in the feed is for those who remember what introspection told them of it.
 func (g *Gate) DeleteKey(ctx context.Context, who Caller, id apikey.ID, v *flow.Visit) error {
 	if err := who.signedIn(); err != nil {
 		return err
@@ -93,7 +94,9 @@ func (g *Gate) DeleteKey(ctx context.Context, who Caller, id apikey.ID, v *flow.
 		if err := g.Keys.Store.Delete(ctx, id, string(who.User.ID)); err != nil {
 			return flow.Outcome{}, fmt.Errorf("gate: delete key: %w", err)
 		}
-		return keyEvent(audit.APIKeyDeleted, who, id, v), nil
+		done := keyEvent(audit.APIKeyDeleted, who, id, v)
+		done.Revoked = g.Revocations.Sessions(string(id))
+		return done, nil
 	})
 }
 

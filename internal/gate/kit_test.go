@@ -120,7 +120,7 @@ func newWorld(tb testing.TB, db *store.DB) *world {
 	w.reader = token.NewRefresher(issuer, master)
 	hasher := password.NewHasher(password.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}, 2, 256)
 	tb.Cleanup(hasher.Close)
-	w.feed = revocation.NewFeed(db.Revocations(), accessTTL+30*time.Second, w.now)
+	w.feed = revocation.NewFeed(db.Revocations(), func() time.Duration { return accessTTL + 30*time.Second }, w.now)
 	w.Gate = gate.New(gate.Config{
 		Users: user.New(user.Config{
 			Store: db.Users(), Attempts: db.Attempts(), Allowance: user.Allowance{Burst: 10, Recovery: 30 * time.Second},

@@ -8,6 +8,7 @@ import (
 	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/flow"
+	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -153,7 +154,7 @@ func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChan
 		if err := g.Users.Store.Update(ctx, renamed.ID, c); err != nil {
 			return flow.Outcome{}, fmt.Errorf("gate: rename user: %w", err)
 		}
-		return flow.Outcome{Events: []audit.Event{{
+		return flow.Outcome{Revoked: []revocation.Entry{g.Revocations.Changed(string(renamed.ID))}, Events: []audit.Event{{
 			Kind: audit.IdentityChanged, UserID: string(renamed.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}}}, nil
 	})
@@ -219,6 +220,7 @@ func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next str
 		}
 		w := session.Which{UserID: string(u.ID), Except: who.Session.ID}
 		revoked, err := g.end(ctx, w, session.ReasonPassword)
+		revoked = append(revoked, g.Revocations.Changed(string(u.ID)))
 		return flow.Outcome{Revoked: revoked, Events: []audit.Event{{
 			Kind: audit.PasswordChanged, UserID: string(u.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}}}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/flow"
@@ -61,7 +62,8 @@ func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string) error 
 	}
 	return g.change(ctx, id, audit.PasswordChanged, "", func(ctx context.Context, _ user.User, c *user.Change) ([]revocation.Entry, error) {
 		c.PasswordHash = &hash
-		return g.end(ctx, session.Which{UserID: string(id)}, session.ReasonPassword)
+		revoked, err := g.end(ctx, session.Which{UserID: string(id)}, session.ReasonPassword)
+		return append(revoked, g.Revocations.Changed(string(id))), err
 	})
 }
 
@@ -87,6 +89,41 @@ func (g *Gate) ImportKey(ctx context.Context, set *keyset.Set, private []byte, a
 		return flow.Outcome{Events: []audit.Event{{Kind: audit.KeyImported, Detail: info.KID}}}, err
 	})
 	return info, err
+}
+
+// endSlice is how many sessions BumpEpoch ends in one transaction: few enough that
+// nobody waits long for it.
+const endSlice = 1000
+
+// BumpEpoch ends all access that is older than this moment, and has every
+// verifier read the feed anew. It is for a database that was put back to an
+// earlier state: what ended since then would live again, and what the feed told
+// since then would be told under other numbers.
+//
+// Access tokens are over at once. The sessions follow in steps, of which each is
+// told to progress with the number so far; until they are through, calling it
+// again goes on.
+func (g *Gate) BumpEpoch(ctx context.Context, progress func(ended int)) error {
+	now := g.Now().UTC()
+	border := now.Truncate(time.Second).Add(time.Second)
+	if err := g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		return flow.Outcome{
+			Revoked: []revocation.Entry{g.Revocations.All(border)}, Events: []audit.Event{{Kind: audit.EpochBumped}},
+		}, g.Revocations.NextEpoch(ctx)
+	}); err != nil {
+		return err
+	}
+	for total := 0; ; {
+		ended, err := g.Sessions.End(ctx, session.Which{Before: now, Limit: endSlice}, session.ReasonEpoch)
+		if err != nil {
+			return err
+		}
+		total += len(ended)
+		progress(total)
+		if len(ended) < endSlice {
+			return nil
+		}
+	}
 }
 
 // change updates one user in a transaction, with what act adds to it.

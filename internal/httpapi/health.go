@@ -30,11 +30,15 @@ type readyCheck struct {
 // readyz tells whether requests should be sent here. What is wrong is in the log:
 // anybody may ask.
 func (s *server) readyz(c *gin.Context) error {
-	const ok, unavailable = "ok", "unavailable"
+	const ok, degraded, unavailable = "ok", "degraded", "unavailable"
 	answer, status := readyAnswer{Status: "ready", Checks: []readyCheck{}}, http.StatusOK
 	for _, d := range s.Ready(c.Request.Context()) {
 		check := readyCheck{d.Name, ok}
-		if d.Err != nil {
+		switch {
+		case d.Err == nil:
+		case d.Optional:
+			check.Status = degraded
+		default:
 			check.Status = unavailable
 			answer.Status, status = unavailable, http.StatusServiceUnavailable
 			s.Log.WarnContext(c.Request.Context(), "not ready", slog.String("dependency", d.Name), slog.Any("err", d.Err))

@@ -73,7 +73,7 @@ func TestEveryRouteKnowsPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := []string{"POST /v1/users", "POST /v1/login", "POST /v1/refresh", "GET /v1/me", "GET /v1/forward-auth"}
+	open := []string{"POST /v1/users", "POST /v1/login", "POST /v1/refresh", "GET /v1/me", "GET /v1/forward-auth", "GET /v1/revocations"}
 	for _, r := range routes {
 		method, path, _ := strings.Cut(r, " ")
 		if _, ok := managed()[r]; !ok && strings.HasPrefix(path, "/v1/") && method != "HEAD" && !slices.Contains(open, r) {

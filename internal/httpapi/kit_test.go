@@ -14,8 +14,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/client"
@@ -74,8 +77,12 @@ type api struct {
 	oauth *oauth.OAuth
 	keys  *keyset.Set
 	db    *store.DB
+	feed  *revocation.Feed
+	deaf  *atomic.Bool  // the feed takes nothing
+	stop  chan struct{} // closed, it takes no more requests
 	log   *bytes.Buffer
-	down  error // what /readyz finds
+	down  error // what /readyz finds of the database
+	away  error // and of Redis
 }
 
 // options is what a test sets besides the defaults.
@@ -91,6 +98,7 @@ type options struct {
 	alg         keyset.Algorithm
 	hashes      password.Params
 	queue, work int
+	spans       trace.TracerProvider
 }
 
 // newAPI starts a jotgate on an empty database.
@@ -103,7 +111,7 @@ func newAPI(t *testing.T, set ...func(o *options)) *api {
 	if o.database == "" {
 		o.database = "sqlite:" + filepath.Join(t.TempDir(), "jotgate.db")
 	}
-	a := &api{T: t, clock: &clock{at: time.Now().UTC().Truncate(time.Second)}, log: &bytes.Buffer{}}
+	a := &api{T: t, clock: &clock{at: time.Now().UTC().Truncate(time.Second)}, deaf: new(atomic.Bool), log: &bytes.Buffer{}}
 	a.db = storetest.Open(t, o.database)
 	a.build(o)
 	return a
@@ -119,7 +127,7 @@ func (a *api) build(o options) {
 	a.must(err)
 	hasher := password.NewHasher(o.hashes, o.work, o.queue)
 	a.Cleanup(hasher.Close)
-	feed := revocation.NewFeed(a.db.Revocations(), accessTTL+30*time.Second, a.now)
+	a.feed, a.stop = revocation.NewFeed(breakable{a.db.Revocations(), a.deaf}, func() time.Duration { return accessTTL + 30*time.Second }, a.now), make(chan struct{})
 	users := user.Config{
 		Store: a.db.Users(), Hasher: hasher, Policy: password.Policy{MinLength: 15}, Now: a.now,
 		Allowance: user.Allowance{Burst: 10, Recovery: 30 * time.Second},
@@ -137,7 +145,7 @@ func (a *api) build(o options) {
 		Sessions: session.New(session.Config{
 			Store: a.db.Sessions(), Idle: 30 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, Grace: 10 * time.Second, Now: a.now,
 		}),
-		Ledger: &flow.Ledger{Revocations: feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: a.now},
+		Ledger: &flow.Ledger{Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: a.now},
 		Keys:   apikey.New(a.db.APIKeys(), a.now),
 		Issuer: minter, Refresher: token.NewRefresher(issuer, master),
 		AccessTTL: accessTTL, Limits: limits, Metrics: metrics, Closed: o.closed,
@@ -151,7 +159,7 @@ func (a *api) build(o options) {
 			}
 			return bearer.Key{Algorithm: string(k.Algorithm), Public: k.Key}, nil
 		},
-		Revoked: func(c *bearer.Claims) bool { return feed.Revoked(cmp.Or(c.SessionID, c.ID), c.Subject, c.IssuedAt) },
+		Revoked: func(c *bearer.Claims) bool { return a.feed.Revoked(cmp.Or(c.SessionID, c.ID), c.Subject, c.IssuedAt) },
 	}
 	verifier, err := bearer.New(a.Context(), config)
 	a.must(err)
@@ -164,16 +172,29 @@ func (a *api) build(o options) {
 		Read: oauthapi.Reader(reader),
 	})
 	h, err := httpapi.New(httpapi.Config{
-		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
-		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Now: a.now,
+		Gate: a.gate, OAuth: a.oauth, Keys: a.keys, Revocations: a.feed, Stopping: a.stop, Verifier: verifier, PublicURL: issuer, TrustedOrigins: o.trusted, AllowedOrigins: o.allowed,
+		TrustedProxies: o.proxies, SampleApp: !o.noApp, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(a.log, nil)), Spans: o.spans, Now: a.now,
 		Ready: func(context.Context) []httpapi.Dependency {
-			return []httpapi.Dependency{{Name: "database", Err: a.down}}
+			return []httpapi.Dependency{{Name: "database", Err: a.down}, {Name: "redis", Err: a.away, Optional: true}}
 		},
 	})
 	a.must(err)
 	srv := httptest.NewServer(h)
 	a.Cleanup(srv.Close)
 	a.url = srv.URL
+}
+
+// breakable is a feed that can be made to take nothing.
+type breakable struct {
+	revocation.Store
+	deaf *atomic.Bool
+}
+
+func (b breakable) Append(ctx context.Context, entries []revocation.Entry) error {
+	if b.deaf.Load() {
+		return errors.New("the disk is full")
+	}
+	return b.Store.Append(ctx, entries)
 }
 
 func limiter(t *testing.T, name string, burst int, per time.Duration) *ratelimit.Limiter {

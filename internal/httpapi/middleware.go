@@ -36,7 +36,11 @@ func (s *server) observe(c *gin.Context) {
 	took := s.Now().Sub(begin)
 	status := c.Writer.Status()
 	s.Metrics.Request(c.FullPath(), c.Request.Method, status, took)
-	s.Log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request",
+	level := slog.LevelInfo
+	if c.FullPath() == feedPath && status < http.StatusBadRequest {
+		level = slog.LevelDebug // each verifier asks again and again
+	}
+	s.Log.LogAttrs(c.Request.Context(), level, "request",
 		slog.String("method", c.Request.Method), slog.String("route", c.FullPath()), slog.Int("status", status),
 		slog.Duration("duration", took), slog.String("request_id", id), slog.String("user_id", userID(c)))
 }

@@ -269,8 +269,14 @@ func TestReadiness(t *testing.T) {
 	a := newAPI(t)
 	a.do("GET", "/healthz", nil).want(t, 200, "")
 	a.do("GET", "/readyz", nil).want(t, 200, "")
-	a.down = errors.New("dial tcp 10.0.0.1: secret detail")
+	a.away = errors.New("dial tcp 10.0.0.1: secret detail")
 	got := a.do("GET", "/readyz", nil)
+	if got.StatusCode != http.StatusOK || got.text(t, "status") != "ready" || !strings.Contains(string(got.body), `{"name":"redis","status":"degraded"}`) ||
+		strings.Contains(string(got.body), "detail") {
+		t.Errorf("readyz without Redis = %d %s", got.StatusCode, got.body)
+	}
+	a.down = errors.New("dial tcp 10.0.0.1: secret detail")
+	got = a.do("GET", "/readyz", nil)
 	if got.StatusCode != http.StatusServiceUnavailable || got.text(t, "status") != "unavailable" || strings.Contains(string(got.body), "detail") {
 		t.Errorf("readyz = %d %s", got.StatusCode, got.body)
 	}

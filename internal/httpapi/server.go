@@ -16,21 +16,28 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/oauth"
 	"github.com/jotgate/jotgate/internal/oauthapi"
+	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/telemetry"
 	"github.com/jotgate/jotgate/internal/web/spa"
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
 
-// Config is what the API works with. All fields are needed, but for the lists.
+// Config is what the API works with. All fields are needed, but for the lists and Spans.
 type Config struct {
-	Gate     *gate.Gate
-	OAuth    *oauth.OAuth
-	Keys     *keyset.Set
+	Gate  *gate.Gate
+	OAuth *oauth.OAuth
+	Keys  *keyset.Set
+	// Revocations is the feed that verifiers elsewhere follow.
+	Revocations *revocation.Feed
+	// Stopping is closed when no more requests are taken, so that those end that wait
+	// for nothing but news.
+	Stopping <-chan struct{}
 	Verifier *bearer.Verifier
 	// PublicURL is the origin under which clients reach the API, and the issuer.
 	PublicURL string
@@ -46,19 +53,26 @@ type Config struct {
 	Ready   func(ctx context.Context) []Dependency
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
-	Now     func() time.Time // time.Now everywhere but in tests
+	// Spans is where a span is made of each request; nil is nowhere.
+	Spans trace.TracerProvider
+	Now   func() time.Time // time.Now everywhere but in tests
 }
 
 // Dependency is one thing that the program depends on. Err is nil if it is well.
+// Without an Optional one the program goes on, less well: taking it out of a
+// load balancer, and all other replicas with it, would make things worse.
 type Dependency struct {
-	Name string
-	Err  error
+	Name     string
+	Err      error
+	Optional bool
 }
 
 // server answers requests. It is made by [New] and not changed afterwards.
 type server struct {
 	Config
 	guard *bearer.Guard
+	// following is a place for each request that waits for the feed.
+	following chan struct{}
 }
 
 // New returns the API as an http.Handler.
@@ -69,7 +83,9 @@ func New(c Config) (http.Handler, error) {
 
 func newEngine(c Config) (*gin.Engine, error) {
 	origins := append([]string{c.PublicURL}, c.TrustedOrigins...)
-	s := &server{Config: c, guard: &bearer.Guard{Verifier: c.Verifier, Origins: origins}}
+	s := &server{
+		Config: c, guard: &bearer.Guard{Verifier: c.Verifier, Origins: origins}, following: make(chan struct{}, maxFollowing),
+	}
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	if err := r.SetTrustedProxies(nil); err != nil {
@@ -79,6 +95,9 @@ func newEngine(c Config) (*gin.Engine, error) {
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false
 	r.RedirectFixedPath = false
+	if s.Spans != nil {
+		r.Use(s.span())
+	}
 	r.Use(s.observe, s.recover, s.headers, s.cors())
 	s.routes(r)
 	return r, nil
@@ -108,6 +127,7 @@ func (s *server) routes(r *gin.Engine) {
 	}
 	get(r, "/.well-known/jwks.json", s.jwks)
 	get(r, "/.well-known/oauth-authorization-server", s.metadata)
+	get(r, feedPath, s.revocations)
 	v1 := r.Group("/v1")
 	v1.POST("/users", s.endpoint(s.register))
 	v1.POST("/login", s.endpoint(s.login))

@@ -67,6 +67,7 @@ type Sealed struct {
 	Private     []byte
 	CreatedAt   time.Time
 	ActivatesAt time.Time // from when on it signs, until a later one does
+	RevokedAt   time.Time // when it was taken back, or zero
 }
 
 // Store keeps sealed keys.

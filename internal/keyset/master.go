@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -49,8 +50,9 @@ func ParseMasterKey(s string) (MasterKey, error) {
 }
 
 // LoadMasterKey reads the key from a regular file that nobody but its owner may
-// open. Through a symbolic link, as secrets are mounted in containers, the mode
-// of the file behind it counts.
+// open, or from one that root lends, which this process's group may read.
+// Through a symbolic link, as secrets are mounted in containers, the mode of the
+// file behind it counts.
 func LoadMasterKey(path string) (MasterKey, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -59,7 +61,7 @@ func LoadMasterKey(path string) (MasterKey, error) {
 	switch {
 	case !info.Mode().IsRegular():
 		return MasterKey{}, fmt.Errorf("keyset: master key %s is not a regular file", path)
-	case info.Mode().Perm()&0o077 != 0:
+	case info.Mode().Perm()&closedBits(owner(info), os.Geteuid()) != 0:
 		return MasterKey{}, fmt.Errorf("keyset: master key file %s has mode %04o, which lets others at it; run: chmod 600 %s", path, info.Mode().Perm(), path)
 	case info.Size() > maxMasterKeyFile:
 		return MasterKey{}, fmt.Errorf("keyset: %s is too long for a master key file", path)
@@ -73,6 +75,25 @@ func LoadMasterKey(path string) (MasterKey, error) {
 		return MasterKey{}, fmt.Errorf("%w (file %s)", err, path)
 	}
 	return m, nil
+}
+
+// closedBits returns what the mode of a key file must not have. What root lends
+// to a process without giving it away shows as mode 0440: a credential of
+// systemd, whose access list counts as the group's bits, or a Secret volume of
+// Kubernetes with an fsGroup. PostgreSQL draws the same line for its TLS key.
+func closedBits(owner, euid int) fs.FileMode {
+	if owner == 0 && euid != 0 {
+		return 0o037
+	}
+	return 0o077
+}
+
+// owner returns the id of the file's user, or -1 where the system has none.
+func owner(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Uid)
+	}
+	return -1
 }
 
 // LoadOrCreateMasterKey reads the key at path, in a folder that is jotgate's own,

@@ -1,5 +1,5 @@
 // Package needs says what a test wants of the machine it runs on, besides Go:
-// PostgreSQL, a browser, Node. Where that is not there the test is skipped with
+// PostgreSQL, Redis, a browser, Node. Where that is not there the test is skipped with
 // one line, or fails if JOTGATE_TEST_REQUIRE, a list separated by commas, names it.
 package needs
 

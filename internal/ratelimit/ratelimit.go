@@ -2,6 +2,9 @@
 // cell rate algorithm: a burst at once, then one each interval, without windows
 // at whose edges twice as many pass.
 //
+// A [Limiter] counts in memory, or in a Redis that many processes share: see
+// [Shared]. Nobody who asks one can tell which it is.
+//
 // It knows keys and no requests: what is counted, and by what, is its caller's.
 package ratelimit
 
@@ -29,6 +32,13 @@ type Limit struct {
 // interval is the time in which a key earns one request.
 func (l Limit) interval() time.Duration { return l.Period / time.Duration(l.Burst) }
 
+// stricter is the limit of a process that counts alone what many counted
+// together: half the burst, and half as much in the same time.
+func (l Limit) stricter() Limit {
+	burst := max(l.Burst/2, 1)
+	return Limit{Burst: burst, Period: 2 * l.interval() * time.Duration(burst)}
+}
+
 // Result is what became of one request.
 type Result struct {
 	Allowed   bool
@@ -42,12 +52,14 @@ type Result struct {
 }
 
 // Limiter counts in memory, for at most so many keys; the key unused for longest
-// is forgotten first and has its full burst again. A nil Limiter allows
-// everything. Create one with [New]; it is safe for concurrent use.
+// is forgotten first and has its full burst again. One that [Shared.New] made
+// counts there instead, while it can. A nil Limiter allows everything. It is safe
+// for concurrent use.
 type Limiter struct {
-	name  string
-	limit Limit
-	gcra  *throttled.GCRARateLimiterCtx
+	name   string
+	limit  Limit // in memory
+	gcra   *throttled.GCRARateLimiterCtx
+	shared *counter // nil where nothing is shared
 }
 
 // New returns a Limiter for at most maxKeys keys. Clients see name in RateLimit
@@ -84,6 +96,11 @@ func steadyClock() func() time.Time {
 func (l *Limiter) Take(ctx context.Context, key string) (Result, error) {
 	if l == nil {
 		return Result{Allowed: true}, nil
+	}
+	if l.shared != nil {
+		if r, ok := l.shared.take(ctx, key); ok {
+			return r, nil
+		}
 	}
 	limited, r, err := l.gcra.RateLimitCtx(ctx, key, 1)
 	if err != nil {

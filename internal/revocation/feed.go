@@ -14,45 +14,68 @@ const (
 	forgetEvery = time.Minute
 )
 
-// Feed is the set of what is revoked, in memory, and the way into it. Create one
-// with [NewFeed], call [Feed.Sync] before the first use and about once a second
-// from then on. It is safe for concurrent use.
+// Feed is the set of what is revoked, in memory, the way into it, and its copy
+// for followers. Create one with [NewFeed], call [Feed.Sync] before the first use,
+// and from then on about once a second and whenever [Feed.Wanted] says so. It is
+// safe for concurrent use.
 type Feed struct {
-	store Store
-	life  time.Duration
-	now   func() time.Time
+	// KeyRevoked, if it is not nil, is called by Sync after entries that end keys
+	// were read, until it succeeds. Set it before the first Sync.
+	KeyRevoked func(ctx context.Context) error
 
-	syncing sync.Mutex // one Sync at a time; guards after
-	after   int64
+	store  Store
+	life   func() time.Duration
+	now    func() time.Time
+	wanted chan struct{}
+
+	syncing sync.Mutex // one Sync at a time; guards keys
+	keys    bool       // KeyRevoked is owed a call
 
 	mu       sync.RWMutex
 	sessions map[string]time.Time // id -> ExpiresAt
 	users    map[string]Entry
+	border   time.Time // tokens issued before it are no longer good
+	log      []Entry   // in order; elements are never changed
+	at       Cursor    // of the newest entry that was read
 	synced   time.Time
 	forgot   time.Time
+	tick     chan struct{} // closed by the next Sync
 }
 
 // NewFeed returns an empty Feed. life is how long an access token can be
 // accepted, leeway included: an entry is kept that long.
-func NewFeed(store Store, life time.Duration, now func() time.Time) *Feed {
+func NewFeed(store Store, life func() time.Duration, now func() time.Time) *Feed {
 	return &Feed{
-		store: store, life: life, now: now,
+		store: store, life: life, now: now, wanted: make(chan struct{}, 1), tick: make(chan struct{}),
 		sessions: map[string]time.Time{}, users: map[string]Entry{},
 	}
 }
 
-// Sessions returns the entries that end the tokens of these sessions.
+// Sessions returns the entries that end the tokens of these sessions, or the
+// tokens and keys of these ids that belong to none.
 func (f *Feed) Sessions(ids ...string) []Entry {
 	entries := make([]Entry, len(ids))
 	for i, id := range ids {
-		entries[i] = Entry{Kind: Session, ID: id, ExpiresAt: f.now().Add(f.life)}
+		entries[i] = f.entry(Session, id, time.Time{})
 	}
 	return entries
 }
 
-// User returns the entry that ends the user's tokens issued before notBefore.
-func (f *Feed) User(id string, notBefore time.Time) Entry {
-	return Entry{Kind: User, ID: id, NotBefore: notBefore, ExpiresAt: f.now().Add(f.life)}
+// User returns the entry that ends the tokens of a user or client issued before
+// notBefore.
+func (f *Feed) User(id string, notBefore time.Time) Entry { return f.entry(User, id, notBefore) }
+
+// Key returns the entry that ends what one signing key signed.
+func (f *Feed) Key(kid string) Entry { return f.entry(Key, kid, time.Time{}) }
+
+// All returns the entry that ends all tokens issued before notBefore.
+func (f *Feed) All(notBefore time.Time) Entry { return f.entry(All, "all", notBefore) }
+
+// Changed returns the entry that tells that a user is no longer as remembered.
+func (f *Feed) Changed(id string) Entry { return f.entry(Changed, id, time.Time{}) }
+
+func (f *Feed) entry(k Kind, id string, notBefore time.Time) Entry {
+	return Entry{Kind: k, ID: id, NotBefore: notBefore, ExpiresAt: f.now().Add(f.life())}
 }
 
 // Append writes entries to the feed, in the transaction that ctx carries and as
@@ -67,10 +90,29 @@ func (f *Feed) Append(ctx context.Context, entries []Entry) error {
 	return nil
 }
 
-// Apply makes the set refuse what entries name, at once.
+// NextEpoch begins another epoch of the feed, in the transaction that ctx carries:
+// followers are told everything again. It is for a database that was put back to
+// an earlier state, whose numbers come a second time.
+func (f *Feed) NextEpoch(ctx context.Context) error {
+	if err := f.store.NextEpoch(ctx); err != nil {
+		return fmt.Errorf("revocation: begin an epoch: %w", err)
+	}
+	return nil
+}
+
+// Apply makes the set refuse what entries name, at once, and asks for a Sync that
+// tells followers.
 func (f *Feed) Apply(entries []Entry) {
+	if len(entries) == 0 {
+		return
+	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.applyLocked(entries)
+	f.mu.Unlock()
+	f.Wake()
+}
+
+func (f *Feed) applyLocked(entries []Entry) {
 	for _, e := range entries {
 		switch e.Kind {
 		case Session:
@@ -79,39 +121,98 @@ func (f *Feed) Apply(entries []Entry) {
 			if e.NotBefore.After(f.users[e.ID].NotBefore) {
 				f.users[e.ID] = e
 			}
+		case All:
+			if e.NotBefore.After(f.border) {
+				f.border = e.NotBefore
+			}
+		case Key, Changed: // the keys themselves are read again; nobody here remembers a user
 		}
 	}
 }
 
-// Sync reads what others have appended since the last Sync and forgets what has
+// Wake asks for a Sync before its time.
+func (f *Feed) Wake() {
+	select {
+	case f.wanted <- struct{}{}:
+	default:
+	}
+}
+
+// Wanted brings a value when a Sync is due before its time.
+func (f *Feed) Wanted() <-chan struct{} { return f.wanted }
+
+// Sync reads what others have appended since the last Sync, and forgets what has
 // expired.
 func (f *Feed) Sync(ctx context.Context) error {
 	f.syncing.Lock()
 	defer f.syncing.Unlock()
-	for {
-		entries, err := f.store.After(ctx, f.after, page)
-		if err != nil {
-			return fmt.Errorf("revocation: read feed: %w", err)
-		}
-		f.Apply(entries)
-		if len(entries) > 0 {
-			f.after = entries[len(entries)-1].Seq
-		}
-		if len(entries) < page {
-			break
+	if err := f.read(ctx); err != nil {
+		return fmt.Errorf("revocation: read feed: %w", err)
+	}
+	f.finish(f.now())
+	if f.keys && f.KeyRevoked != nil {
+		if err := f.KeyRevoked(ctx); err != nil {
+			return err
 		}
 	}
-	f.forget(f.now())
+	f.keys = false
 	return nil
 }
 
+// read brings the set up to the feed's head. Where that went back, the database
+// was put back to an earlier state, and what is there now is read from the
+// beginning. What is in the set stays in it.
+func (f *Feed) read(ctx context.Context) error {
+	epoch, head, err := f.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	at := f.at // only a Sync writes it
+	if at.epoch != epoch || at.seq > head {
+		at = Cursor{epoch: epoch}
+		f.restart(at)
+	}
+	for at.seq < head {
+		entries, err := f.store.After(ctx, at.seq, page)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 { // pruned since
+			return nil
+		}
+		at.seq = entries[len(entries)-1].Seq
+		f.take(entries, at)
+	}
+	return nil
+}
+
+func (f *Feed) restart(at Cursor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at, f.log = at, nil
+}
+
+func (f *Feed) take(entries []Entry, at Cursor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.applyLocked(entries)
+	f.log, f.at = append(f.log, entries...), at
+	for _, e := range entries {
+		f.keys = f.keys || e.Kind == Key
+	}
+}
+
 // Revoked reports whether a token of this session and user, issued at issuedAt,
-// is no longer to be accepted. It costs two look-ups and reads no database.
+// is no longer to be accepted. Name a token without a session by its own id. It
+// reads no database, and costs one look-up and one more if users are in the set.
 func (f *Feed) Revoked(sessionID, userID string, issuedAt time.Time) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if _, ended := f.sessions[sessionID]; ended {
+	if _, ended := f.sessions[sessionID]; ended || issuedAt.Before(f.border) {
 		return true
+	}
+	if len(f.users) == 0 {
+		return false
 	}
 	e, ok := f.users[userID]
 	return ok && issuedAt.Before(e.NotBefore)
@@ -131,10 +232,15 @@ func (f *Feed) Lag() time.Duration {
 	return f.now().Sub(f.synced)
 }
 
-func (f *Feed) forget(now time.Time) {
+// finish lets followers know that the set is complete, and forgets what has
+// expired.
+func (f *Feed) finish(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.synced = now
+	close(f.tick)
+	f.tick = make(chan struct{})
+	f.trimLocked(now)
 	if now.Sub(f.forgot) < forgetEvery {
 		return
 	}

@@ -69,6 +69,7 @@ const (
 	ReasonPassword Reason = "password"
 	ReasonDisabled Reason = "disabled"
 	ReasonClosed   Reason = "closed"
+	ReasonEpoch    Reason = "epoch" // everything older was ended
 )
 
 // RetryKey is the hash of the Idempotency-Key that a rotation came with, or empty.
@@ -112,11 +113,14 @@ type Rotation struct {
 }
 
 // Which selects living sessions: one by ID, or all of a user, or all of a user
-// but one. UserID together with ID selects the session only if it is the user's.
+// but one, or of everybody's at most Limit that were opened before Before. UserID
+// together with ID selects the session only if it is the user's.
 type Which struct {
 	ID     ID
 	UserID string
 	Except ID
+	Before time.Time // only without ID and UserID, and only together with Limit
+	Limit  int
 }
 
 // Store keeps sessions, one row each for its whole life. Its methods join the
@@ -134,7 +138,7 @@ type Store interface {
 	// first, at most limit.
 	Living(ctx context.Context, userID string, now time.Time, limit int) ([]Session, error)
 	// End ends the sessions selected that are not over at now and returns their
-	// ids. A Which without ID and UserID selects nothing.
+	// ids. A Which without ID, UserID and Before selects nothing.
 	End(ctx context.Context, w Which, why Reason, now time.Time) ([]ID, error)
 	// Prune deletes at most limit sessions that were over before t, and returns
 	// how many it deleted.

@@ -15,6 +15,7 @@ type keyRow struct {
 	Private     []byte
 	CreatedAt   int64 `gorm:"autoCreateTime:false"`
 	ActivatesAt int64
+	RevokedAt   int64
 }
 
 // TableName implements GORM's Tabler.
@@ -38,6 +39,7 @@ func (s *Keys) All(ctx context.Context) ([]keyset.Sealed, error) {
 		keys[i] = keyset.Sealed{
 			KID: r.Kid, Algorithm: keyset.Algorithm(r.Alg), Private: r.Private,
 			CreatedAt: fromMicros(r.CreatedAt), ActivatesAt: fromMicros(r.ActivatesAt),
+			RevokedAt: fromMicros(r.RevokedAt),
 		}
 	}
 	return keys, nil
@@ -69,6 +71,7 @@ func (s *Keys) insert(ctx context.Context, k keyset.Sealed) error {
 		return gorm.G[keyRow](q).Create(ctx, &keyRow{
 			Kid: k.KID, Alg: string(k.Algorithm), Private: k.Private,
 			CreatedAt: micros(k.CreatedAt), ActivatesAt: micros(k.ActivatesAt),
+			RevokedAt: micros(k.RevokedAt),
 		})
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3/lock"
+	"go.opentelemetry.io/otel/trace"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -39,8 +39,9 @@ const (
 type gormClause = clause.Expression
 
 type postgresDialect struct {
-	conf *pgx.ConnConfig
-	pool *sql.DB
+	conf  *pgx.ConnConfig
+	pool  *sql.DB
+	spans trace.TracerProvider
 }
 
 func openPostgres(ctx context.Context, c Config) (*DB, error) {
@@ -55,7 +56,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if conf.RuntimeParams["application_name"] == "" {
 		conf.RuntimeParams["application_name"] = "jotgate"
 	}
-	d := &postgresDialect{conf: conf}
+	d := &postgresDialect{conf: conf, spans: c.Spans}
 	d.pool = d.open(postgresConns, map[string]string{
 		"synchronous_commit": "on", "statement_timeout": "5s", "lock_timeout": "5s",
 		"idle_in_transaction_session_timeout": "15s",
@@ -69,13 +70,13 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open PostgreSQL database: %w", err), d.pool.Close())
 	}
-	return &DB{dialect: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
+	return &DB{dialect: d, bell: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
 }
 
 func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
 	conf := d.conf.Copy()
 	maps.Copy(conf.RuntimeParams, params)
-	pool := stdlib.OpenDB(*conf)
+	pool := postgresPoolOf(conf, d.spans)
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(postgresIdleTime)
@@ -94,6 +95,36 @@ func (d *postgresDialect) lockRows() []gormClause {
 // turn is held until the transaction is over, and by then others see its rows.
 func (d *postgresDialect) turn(q *gorm.DB, t turn) error {
 	return q.Exec("SELECT pg_advisory_xact_lock(?)", int64(t)).Error
+}
+
+// channel is where PostgreSQL tells of appended revocations.
+const channel = "jotgate_revocations"
+
+// tell implements [bell].
+func (d *postgresDialect) tell(q *gorm.DB) error {
+	return q.Exec("SELECT pg_notify(?, '')", channel).Error
+}
+
+// listen implements [bell].
+func (d *postgresDialect) listen(ctx context.Context, heard func()) (err error) {
+	conn, err := pgx.ConnectConfig(ctx, d.conf.Copy())
+	if err != nil {
+		return fmt.Errorf("store: connect to listen: %w", err)
+	}
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, conn.Close(bounded))
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return fmt.Errorf("store: listen: %w", err)
+	}
+	for {
+		heard()
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return fmt.Errorf("store: wait to be told: %w", err)
+		}
+	}
 }
 
 // locked holds goose's advisory lock on one connection while f migrates on

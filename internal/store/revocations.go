@@ -50,8 +50,39 @@ func (s *Revocations) Append(ctx context.Context, entries []revocation.Entry) er
 					return err
 				}
 			}
+			if s.db.bell != nil {
+				return s.db.bell.tell(q)
+			}
 			return nil
 		})
+	})
+}
+
+// installationRow is the one row of the installation table.
+type installationRow struct {
+	ID            int64 `gorm:"primaryKey"`
+	Epoch         int64
+	OldestProgram int64
+}
+
+// TableName implements GORM's Tabler.
+func (installationRow) TableName() string { return "installation" }
+
+const head = "SELECT epoch, COALESCE((SELECT max(seq) FROM revocations), 0) AS seq FROM installation WHERE id = 1"
+
+// Head implements [revocation.Store].
+func (s *Revocations) Head(ctx context.Context) (epoch, seq int64, err error) {
+	type place struct{ Epoch, Seq int64 }
+	at, err := read(ctx, s.db, "select the feed's head", func(ctx context.Context, q *gorm.DB) (place, error) {
+		return gorm.G[place](q).Raw(head).Take(ctx)
+	})
+	return at.Epoch, at.Seq, err
+}
+
+// NextEpoch implements [revocation.Store].
+func (s *Revocations) NextEpoch(ctx context.Context) error {
+	return write(ctx, s.db, "begin an epoch", func(ctx context.Context, q *gorm.DB) error {
+		return q.WithContext(ctx).Exec("UPDATE installation SET epoch = epoch + 1 WHERE id = 1").Error
 	})
 }
 
@@ -77,5 +108,6 @@ func (s *Revocations) After(ctx context.Context, seq int64, limit int) ([]revoca
 func (s *Revocations) Prune(ctx context.Context, t time.Time, limit int) (int, error) {
 	return prune(ctx, s.db, "prune revocations", `
 DELETE FROM revocations WHERE seq IN (
-	SELECT seq FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, micros(t), limit)
+	SELECT seq FROM revocations WHERE expires_at < ? AND seq < (SELECT max(seq) FROM revocations)
+	ORDER BY expires_at LIMIT ?)`, micros(t), limit)
 }

@@ -56,7 +56,7 @@ func TestRowsEqualColumns(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db := openTest(t, tt.url(t))
-			for _, row := range []any{userRow{}, attemptsRow{}, sessionRow{}, revocationRow{}, auditRow{}, keyRow{}, apiKeyRow{}, clientRow{}} {
+			for _, row := range []any{userRow{}, attemptsRow{}, sessionRow{}, revocationRow{}, auditRow{}, keyRow{}, apiKeyRow{}, clientRow{}, installationRow{}} {
 				s, err := schema.Parse(row, &sync.Map{}, db.writer.NamingStrategy)
 				if err != nil {
 					t.Fatal(err)
@@ -153,12 +153,16 @@ func callAll(t *testing.T, db *DB) {
 	}))
 	must(sessions.ByID(ctx, "s"))
 	must(sessions.Living(ctx, "u", now, 9))
-	for _, w := range []session.Which{{ID: "s"}, {ID: "s", UserID: "u"}, {UserID: "u"}, {UserID: "u", Except: "s"}} {
+	for _, w := range []session.Which{{ID: "s"}, {ID: "s", UserID: "u"}, {UserID: "u"}, {UserID: "u", Except: "s"}, {Before: now, Limit: 9}} {
 		must(sessions.End(ctx, w, session.ReasonLogout, now))
 	}
 	must(sessions.Prune(ctx, now, 9))
 	must(nil, feed.Append(ctx, []revocation.Entry{{Kind: revocation.Session, ID: "s"}}))
 	must(feed.After(ctx, 0, 9))
+	if _, _, err := feed.Head(ctx); err != nil {
+		t.Fatal(err)
+	}
+	must(nil, feed.NextEpoch(ctx))
 	must(feed.Prune(ctx, now, 9))
 	must(nil, db.Audit().Append(ctx, audit.Event{Kind: audit.LoggedIn}))
 	must(db.Audit().Prune(ctx, now, 9))
@@ -205,15 +209,23 @@ func (l late) ParamsFilter(ctx context.Context, sql string, params ...any) (stri
 	return sql, params
 }
 
-// TestMigrationsKeepUsers takes a database with users down to the first migration
-// and up again.
-func TestMigrationsKeepUsers(t *testing.T) {
+// TestMigrationsKeepRows takes a database with rows down to the first migration
+// and up again. The feed's numbers go on where they were.
+func TestMigrationsKeepRows(t *testing.T) {
 	for name, url := range map[string]string{
 		"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "x.db"), "postgres": pgtest.DSN(t),
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openTest(t, url)
 			if err := db.Users().Create(t.Context(), user.User{ID: "u", Username: "ada", ExternalID: "django:1"}); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := db.Revocations().Append(t.Context(), []revocation.Entry{{Kind: revocation.Session, ID: "s", ExpiresAt: time.Unix(9, 0)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := db.writer.Exec("DELETE FROM revocations").Error; err != nil {
 				t.Fatal(err)
 			}
 			if err := db.migrator(t.Context(), func(p *goose.Provider, _ MigrationStatus) error {
@@ -228,6 +240,13 @@ func TestMigrationsKeepUsers(t *testing.T) {
 			got, err := db.Users().ByID(t.Context(), "u")
 			if want := (user.User{ID: "u", Username: "ada"}); err != nil || !cmp.Equal(got, want) {
 				t.Errorf("user = %+v, %v; want %+v", got, err, want)
+			}
+			if err := db.Revocations().Append(t.Context(), []revocation.Entry{{Kind: revocation.All, ID: "all"}}); err != nil {
+				t.Fatal(err)
+			}
+			feed, err := db.Revocations().After(t.Context(), 0, 9)
+			if err != nil || len(feed) != 1 || feed[0].Seq != 4 {
+				t.Errorf("feed = %+v, %v", feed, err)
 			}
 		})
 	}

@@ -120,7 +120,7 @@ func (s *Sessions) Living(ctx context.Context, userID string, now time.Time, lim
 
 // End implements [session.Store].
 func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason, now time.Time) ([]session.ID, error) {
-	if w.ID == "" && w.UserID == "" {
+	if w.ID == "" && w.UserID == "" && w.Before.IsZero() {
 		return nil, nil
 	}
 	rows, err := change(ctx, s.db, "end sessions", func(ctx context.Context, q *gorm.DB) ([]sessionRow, error) {
@@ -135,6 +135,9 @@ func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason,
 		}
 		if w.Except != "" {
 			q = q.Where("id <> ?", text(w.Except))
+		}
+		if !w.Before.IsZero() {
+			q = q.Where(olderSessions, micros(now), micros(w.Before), w.Limit)
 		}
 		err := q.Updates(map[string]any{"ended_at": micros(now), "end_reason": string(why)}).Error
 		return ended, err
@@ -161,6 +164,8 @@ func (s *Sessions) Prune(ctx context.Context, t time.Time, limit int) (int, erro
 }
 
 const (
+	olderSessions = `id IN (
+	SELECT id FROM sessions WHERE ended_at = 0 AND expires_at > ? AND created_at < ? ORDER BY expires_at LIMIT ?)`
 	pruneExpired = `
 DELETE FROM sessions WHERE id IN (
 	SELECT id FROM sessions WHERE ended_at = 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`

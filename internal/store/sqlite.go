@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sys/unix"
 	gormsqlite "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -43,12 +44,12 @@ func openSQLite(ctx context.Context, c Config, path string) (*DB, error) {
 		return nil, err
 	}
 	d := &sqliteDialect{path: path}
-	if d.writer, err = sqlitePool(ctx, path, 1, map[string]string{
+	if d.writer, err = sqlitePool(ctx, c.Spans, path, 1, map[string]string{
 		"_journal_mode": "WAL", "_synchronous": "FULL", "_txlock": "immediate",
 	}); err != nil {
 		return nil, err
 	}
-	if d.readers, err = sqlitePool(ctx, path, sqliteReaders, map[string]string{"_query_only": "1"}); err != nil {
+	if d.readers, err = sqlitePool(ctx, c.Spans, path, sqliteReaders, map[string]string{"_query_only": "1"}); err != nil {
 		return nil, errors.Join(err, d.writer.Close())
 	}
 	db := &DB{dialect: d, timeout: c.Timeout}
@@ -93,7 +94,9 @@ func createSQLite(path string) (string, error) {
 	return path, nil
 }
 
-func sqlitePool(ctx context.Context, path string, conns int, options map[string]string) (*sql.DB, error) {
+func sqlitePool(
+	ctx context.Context, spans trace.TracerProvider, path string, conns int, options map[string]string,
+) (*sql.DB, error) {
 	q := url.Values{
 		"_busy_timeout": {"5000"}, "_foreign_keys": {"1"}, "_time_format": {"sqlite"}, "_timezone": {"UTC"},
 	}
@@ -101,7 +104,7 @@ func sqlitePool(ctx context.Context, path string, conns int, options map[string]
 		q.Set(k, v)
 	}
 	dsn := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
-	pool, err := sql.Open("sqlite", dsn.String())
+	pool, err := sqlitePoolOf(dsn.String(), spans)
 	if err != nil {
 		return nil, fmt.Errorf("store: open SQLite database %s: %w", path, err)
 	}

@@ -19,12 +19,16 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 )
 
 // defaultTimeout is longer than what the databases allow one statement and one
 // wait for a lock, so that it only ends what they cannot end themselves.
 const defaultTimeout = 10 * time.Second
+
+// listenAgain is the pause before a lost connection to listen on is made again.
+const listenAgain = time.Second
 
 // Config is how a database is opened.
 type Config struct {
@@ -36,6 +40,8 @@ type Config struct {
 	// Timeout bounds a transaction, or a method outside of one, waiting for a
 	// connection included. Zero stands for 10 seconds.
 	Timeout time.Duration
+	// Spans is where connections make a span of each statement; nil is nowhere.
+	Spans trace.TracerProvider
 }
 
 // DB is an open database. Create one with [Open]; it is safe for concurrent use.
@@ -44,6 +50,16 @@ type DB struct {
 	writer  *gorm.DB
 	readers *gorm.DB // the same as writer on PostgreSQL
 	timeout time.Duration
+	bell    bell // nil on SQLite, which cannot wake other processes
+}
+
+// bell is how processes on one database wake each other.
+type bell interface {
+	// tell wakes those who listen, once the transaction q is committed.
+	tell(q *gorm.DB) error
+	// listen calls heard once it listens, and whenever it was told something, until
+	// its connection is lost or ctx ends.
+	listen(ctx context.Context, heard func()) error
 }
 
 // dialect is what differs between the databases beyond their SQL.
@@ -100,6 +116,23 @@ func (db *DB) Ping(ctx context.Context) error {
 			return q.WithContext(ctx).Exec("SELECT 1").Error
 		})
 	})
+}
+
+// Listen calls heard when another process may have appended to the feed of
+// revocations, until ctx ends. It comes back by itself after the connection was
+// lost, and nobody may rely on it: what is said meanwhile is not repeated. On
+// SQLite it hears nothing.
+func (db *DB) Listen(ctx context.Context, heard func()) {
+	for ctx.Err() == nil {
+		if db.bell != nil {
+			// What is wrong with the database, those who read it tell.
+			_ = db.bell.listen(ctx, heard) //nolint:errcheck // see above
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(listenAgain):
+		}
+	}
 }
 
 // SQLDB returns the connection pools by name, for their statistics.

@@ -1,6 +1,7 @@
-// Package telemetry sets up what operators watch the program by: the log and
-// the metrics. It knows no noun; outcomes are closed lists of words, so that
-// what a client sends never becomes a label.
+// Package telemetry sets up what operators watch the program by: the log, the
+// metrics and the traces. It knows no noun; outcomes are closed lists of words,
+// so that what a client sends never becomes a label, and attributes of spans
+// leave by a closed list of names.
 package telemetry
 
 import (

@@ -112,6 +112,12 @@ func (m *Metrics) GaugeFunc(name, help string, f func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
 }
 
+// CounterFunc adds a count that is kept elsewhere, for which f is asked at every
+// scrape. It panics if there is one of that name.
+func (m *Metrics) CounterFunc(name, help string, f func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f))
+}
+
 // Request counts one answered request. route is a route template, never a path,
 // and empty where no route matched.
 func (m *Metrics) Request(route, method string, status int, d time.Duration) {

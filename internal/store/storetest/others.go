@@ -104,7 +104,8 @@ func revocationTests() []test {
 	return []test{
 		{"what is appended is read back in order", revocationsOrder},
 		{"no number comes late or twice", revocationsRace},
-		{"prune takes what expired, in bounds, and no number returns", revocationsPrune},
+		{"prune takes what expired but the newest, in bounds, and no number returns", revocationsPrune},
+		{"the head is the newest entry, in its epoch", revocationsHead},
 		{"a long list is one step", revocationsMany},
 	}
 }
@@ -177,7 +178,7 @@ func revocationsPrune(k kit) {
 	feed := k.db.Revocations()
 	k.must(feed.Append(k.Context(), []revocation.Entry{
 		entry("a", epoch()), entry("b", epoch().Add(-time.Hour)), entry("c", epoch().Add(-time.Minute)),
-		entry("d", epoch().Add(-time.Second)),
+		entry("d", epoch().Add(-time.Second)), entry("e", epoch().Add(-time.Second)),
 	}))
 	before, err := feed.After(k.Context(), 0, 9)
 	k.must(err)
@@ -188,11 +189,26 @@ func revocationsPrune(k kit) {
 	}
 	left, err := feed.After(k.Context(), 0, 9)
 	k.must(err)
-	k.equal(left, before[:1])
-	k.must(feed.Append(k.Context(), []revocation.Entry{entry("e", epoch())}))
-	next, err := feed.After(k.Context(), before[3].Seq, 9)
+	k.equal(left, []revocation.Entry{before[0], before[4]})
+	k.must(feed.Append(k.Context(), []revocation.Entry{entry("f", epoch())}))
+	next, err := feed.After(k.Context(), before[4].Seq, 9)
 	k.must(err)
 	k.equal(len(next), 1)
+}
+
+func revocationsHead(k kit) {
+	feed := k.db.Revocations()
+	head := func() [2]int64 {
+		k.Helper()
+		epoch, seq, err := feed.Head(k.Context())
+		k.must(err)
+		return [2]int64{epoch, seq}
+	}
+	k.equal(head(), [2]int64{1, 0})
+	k.must(feed.Append(k.Context(), []revocation.Entry{entry("a", epoch()), entry("b", epoch())}))
+	k.equal(head(), [2]int64{1, 2})
+	k.must(feed.NextEpoch(k.Context()))
+	k.equal(head(), [2]int64{2, 2})
 }
 
 func revocationsMany(k kit) {
@@ -245,6 +261,7 @@ func sealed(kid string, activates time.Time) keyset.Sealed {
 
 func keysReadBack(k kit) {
 	later, sooner := sealed("a", epoch().Add(time.Hour)), sealed("b", epoch())
+	sooner.RevokedAt = epoch().Add(time.Minute)
 	for i, key := range []keyset.Sealed{later, sooner} {
 		k.must(k.db.Keys().Add(k.Context(), func(have []keyset.Sealed) (keyset.Sealed, bool, error) {
 			k.equal(len(have), i)

@@ -21,6 +21,7 @@ func sessionTests() []test {
 		{"the living, newest use first", sessionsLiving},
 		{"end selects what Which says", sessionsEnd},
 		{"an empty Which selects nothing", sessionsEndNothing},
+		{"the older ones end in bounds", sessionsEndOlder},
 		{"of those who end a session one does", sessionsEndRace},
 		{"an ended session does not rotate", sessionsEndRotateRace},
 		{"prune takes what was over, in bounds", sessionsPrune},
@@ -236,6 +237,25 @@ func sessionsEndNothing(k kit) {
 	got, err := k.db.Sessions().ByID(k.Context(), s.ID)
 	k.must(err)
 	k.equal(got, s)
+}
+
+func sessionsEndOlder(k kit) {
+	u, eve := k.user("ada"), k.user("eve")
+	k.session(u, func(s *session.Session) { s.ExpiresAt = epoch() }) // over already
+	for range 2 {
+		k.session(u)
+		k.session(eve)
+	}
+	newer := k.session(u, func(s *session.Session) { s.CreatedAt = epoch().Add(time.Minute) })
+	now := epoch().Add(time.Second)
+	for _, want := range []int{3, 1, 0} {
+		ended, err := k.db.Sessions().End(k.Context(), session.Which{Before: newer.CreatedAt, Limit: 3}, session.ReasonEpoch, now)
+		k.must(err)
+		k.equal(len(ended), want)
+	}
+	got, err := k.db.Sessions().ByID(k.Context(), newer.ID)
+	k.must(err)
+	k.equal(got, newer)
 }
 
 func sessionsEndRace(k kit) {

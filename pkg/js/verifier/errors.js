@@ -65,7 +65,10 @@ export class ForbiddenError extends AuthError {
   }
 }
 
-/** A token that cannot be judged, because the issuer's keys are not there and cannot be fetched. */
+/**
+ * A token that cannot be judged, because the issuer's keys are not there and cannot be fetched, or because what is known
+ * of revocations is too old.
+ */
 export class UnavailableError extends AuthError {
   /** @param {string} why */
   constructor(why) {

@@ -41,10 +41,70 @@ export interface Options {
   origins?: string[];
   /** Whether a token that is otherwise valid is to be refused. By default none is until it expires. */
   revoked?: (claims: Claims) => boolean;
+  /** What followRevocations gave for the same issuer. It is followed once, for however many verifiers. */
+  feed?: RevocationFeed;
   /** The clock, in milliseconds. */
   now?: () => number;
   /** Fetches metadata and keys. */
   fetch?: typeof globalThis.fetch;
+}
+
+export interface FeedOptions {
+  /** jotgate's public URL, that of createVerifier. */
+  issuer: string;
+  /**
+   * How old the knowledge of the feed may be before onStale counts, in seconds: 30 by default, within 2 and 3600. The
+   * shorter it is, the more often the issuer is asked while nothing happens: three times in it, and every 25 s at least.
+   */
+  maxStaleness?: number;
+  /**
+   * What becomes of a token that is otherwise valid while the feed is stale: it is accepted until it expires, the
+   * default; refused with an UnavailableError (503, as a 401 would sign people out); or asked about. What is known to be
+   * revoked is refused in any case.
+   */
+  onStale?: 'accept' | 'refuse' | 'introspect';
+  /**
+   * For onStale: 'introspect': whether a token is active. It has 2 s, after which signal is aborted, and 32 run at once
+   * at most. An answer is remembered for 2 s.
+   */
+  introspect?: (token: string, signal: AbortSignal) => Promise<boolean>;
+  /**
+   * For onStale: 'introspect' without introspect: an OAuth client of the issuer's with the audience that the tokens are
+   * for. About tokens for other audiences the issuer says that they are not active.
+   */
+  clientId?: string;
+  clientSecret?: string;
+  /** The clock, in milliseconds. */
+  now?: () => number;
+  /** Fetches the feed, and asks the issuer about tokens. */
+  fetch?: typeof globalThis.fetch;
+  /** Closes the feed. */
+  signal?: AbortSignal;
+}
+
+/** Follows what the issuer revokes, in the background, until it is closed. */
+export function followRevocations(options: FeedOptions): RevocationFeed;
+
+/** Knows what is revoked, and how old that knowledge is. */
+export class RevocationFeed {
+  private constructor();
+  readonly issuer: string;
+  /** How old the knowledge is, in seconds: a gauge. Infinity until everything is known for the first time. */
+  readonly staleness: number;
+  /** Whether staleness is more than maxStaleness. */
+  readonly stale: boolean;
+  /** Whether the feed is followed, not stale and not full (1,000,000 entries): a check. */
+  readonly healthy: boolean;
+  /** Why the last request failed; undefined after a good one. */
+  readonly lastError: Error | undefined;
+  /** How many entries are known: a gauge. */
+  readonly size: number;
+  /** Waits until everything is known for the first time, however often that fails. Rejects if the feed is closed. */
+  ready(): Promise<void>;
+  /** Whether a token with these claims, signed by kid, is revoked as far as is known. A verifier with the feed asks. */
+  revoked(claims: Claims, kid: string): boolean;
+  /** Ends the request that is under way, and all others. What is known stays known, and grows stale. */
+  close(): void;
 }
 
 export type Middleware = (
@@ -92,4 +152,5 @@ export class CrossOriginError extends AuthError {}
 export class ForbiddenError extends AuthError {
   readonly scope: string | undefined;
 }
+/** A token that cannot be judged at the moment, for want of keys or of fresh knowledge of revocations. */
 export class UnavailableError extends AuthError {}

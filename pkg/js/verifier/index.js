@@ -9,6 +9,7 @@ import { Remote } from './remote.js';
 import { checkOrigin, fromRequest } from './request.js';
 
 export * from './errors.js';
+export { followRevocations } from './feed.js';
 export { COOKIE_NAME } from './request.js';
 
 /**
@@ -18,15 +19,19 @@ export { COOKIE_NAME } from './request.js';
  * @returns {Promise<Verifier>}
  */
 export async function createVerifier(options) {
-  const { issuer, audience, leeway = 30, origins = [], revoked, now = Date.now, fetch = globalThis.fetch } = options;
+  const { issuer, audience, leeway = 30, origins = [], revoked, feed, now = Date.now, fetch = globalThis.fetch } = options;
   if (typeof issuer !== 'string' || issuer === '' || typeof audience !== 'string' || audience === '') {
     throw new TypeError('jotgate: issuer and audience are needed');
   }
   if (!(leeway >= 0 && leeway <= 60)) {
     throw new TypeError('jotgate: leeway is not within 0 and 60 s');
   }
+  if (feed !== undefined && feed.issuer !== issuer) {
+    throw new TypeError('jotgate: feed is that of another issuer');
+  }
   const keys = await Remote.discover({ issuer, fetch, now });
-  return new Verifier({ issuer, audience, leeway, origins: [...origins], revoked, now, keys });
+  feed?.onRevokedKey((kid) => keys.drop(kid));
+  return new Verifier({ issuer, audience, leeway, origins: [...origins], revoked, feed, now, keys });
 }
 
 /** Verifies tokens, and protects handlers of node:http and Express. Made by createVerifier. */
@@ -45,8 +50,11 @@ export class Verifier {
    * @param {string} token
    */
   async verify(token) {
-    const { keys, now, revoked } = this.#settings;
+    const { keys, now, revoked, feed } = this.#settings;
     const header = refusing(() => gate(token));
+    if (feed?.revokedKey(header.kid)) {
+      throw new InvalidTokenError('signed by a key that is revoked');
+    }
     const key = await keys.key(header.kid);
     if (key?.alg !== header.alg) {
       throw new InvalidTokenError('no such key, or alg does not fit it');
@@ -55,8 +63,11 @@ export class Verifier {
       throw new InvalidTokenError(err.message);
     });
     const claims = refusing(() => checkClaims(payload, this.#settings, now()));
-    if (revoked?.(claims)) {
+    if (revoked?.(claims) || feed?.revoked(claims, header.kid)) {
       throw new InvalidTokenError('revoked');
+    }
+    if (feed !== undefined && !(await feed.vouches(token, claims))) {
+      throw new InvalidTokenError('no longer active');
     }
     return claims;
   }

@@ -1,3 +1,4 @@
+import { readDocument } from './document.js';
 import { UnavailableError } from './errors.js';
 import { parseKeys } from './keys.js';
 
@@ -71,6 +72,22 @@ export class Remote {
     return known;
   }
 
+  /**
+   * Drops a key that was taken back, and has the keys fetched for the next token, or once the cool-down is over. Keys
+   * are used while the issuer is away, and who stole this one goes on signing.
+   *
+   * @param {string} kid
+   */
+  drop(kid) {
+    const drop = () => {
+      const byKID = new Map(this.#keys.byKID);
+      byKID.delete(kid);
+      this.#keys = { ...this.#keys, byKID, renew: -Infinity };
+    };
+    drop();
+    this.#fetching?.then(drop); // it may bring what was true before
+  }
+
   async #newKey(kid) {
     await this.#refresh();
     const key = this.#keys.byKID.get(kid);
@@ -110,26 +127,13 @@ export class Remote {
     this.#keys = { byKID, renew: now + life * 0.75, expires: now + life };
   }
 
-  // Reads a small document, and how long it may be kept. No redirect is followed: keys come from where the issuer said.
+  // Reads a small document, and how long it may be kept.
   async #get(url) {
-    const res = await this.#fetch(url, {
-      redirect: 'manual',
-      headers: { Accept: 'application/json' },
+    const { headers, bytes } = await readDocument(this.#fetch, url, {
+      max: maxDocument,
       signal: AbortSignal.timeout(fetchTimeout),
     });
-    const parts = [];
-    let length = 0;
-    for await (const part of res.body ?? []) {
-      length += part.length;
-      if (length > maxDocument) {
-        throw new Error(`jotgate: ${url}: more than ${maxDocument} bytes`);
-      }
-      parts.push(part);
-    }
-    if (res.status !== 200) {
-      throw new Error(`jotgate: ${url}: status ${res.status}`);
-    }
-    return { bytes: Buffer.concat(parts), life: maxAge(res.headers.get('Cache-Control') ?? '') };
+    return { bytes, life: maxAge(headers.get('Cache-Control') ?? '') };
   }
 }
 

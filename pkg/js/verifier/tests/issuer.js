@@ -34,8 +34,12 @@ export class Issuer {
     const issuer = new Issuer();
     issuer.keys = keys;
     issuer.url = await serve(t, (req, res) => {
-      if (req.url === '/.well-known/oauth-authorization-server') {
-        issuer.answers.metadata(res);
+      const { pathname } = new URL(req.url, issuer.url);
+      const other = {
+        '/.well-known/oauth-authorization-server': 'metadata', '/v1/revocations': 'revocations', '/oauth/introspect': 'introspect',
+      }[pathname];
+      if (other !== undefined) {
+        issuer.answers[other](res, req);
         return;
       }
       issuer.fetches++;

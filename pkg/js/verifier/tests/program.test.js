@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { AuthError, InvalidTokenError, createVerifier, hasScope, refuse } from '../index.js';
+import { AuthError, InvalidTokenError, createVerifier, followRevocations, hasScope, refuse } from '../index.js';
 import { serve } from './issuer.js';
+import { until } from './revoker.js';
 
 const issuer = process.env.JOTGATE_URL;
 const { JOTGATE_IDENTIFIER: identifier, JOTGATE_PASSWORD: password } = process.env;
@@ -54,4 +55,18 @@ test('a service verifies what the program issues', { skip: !issuer && 'JOTGATE_U
   await assert.rejects(verifier.verify(bearer.refresh_token), InvalidTokenError);
   const neighbour = await createVerifier({ issuer, audience: 'https://other.example.com' });
   await assert.rejects(neighbour.verify(bearer.access_token), InvalidTokenError);
+});
+
+test('a service learns of a logout', { skip: !issuer && 'JOTGATE_URL is not set' }, async (t) => {
+  const feed = followRevocations({ issuer, onStale: 'refuse' });
+  t.after(() => feed.close());
+  await feed.ready();
+  const verifier = await createVerifier({ issuer, audience: issuer, feed });
+  const [leaving, staying] = [await login('bearer'), await login('bearer')];
+  await verifier.verify(leaving.access_token);
+  const headers = { Authorization: `Bearer ${leaving.access_token}` };
+  assert.equal((await fetch(`${issuer}/v1/logout`, { method: 'POST', headers })).status, 204);
+  await until(() => verifier.verify(leaving.access_token).then(() => false, (err) => err instanceof InvalidTokenError));
+  assert.equal((await verifier.verify(staying.access_token)).sid, staying.session.id);
+  assert.equal(feed.lastError, undefined);
 });

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// doorPause spaces out the looks at what still waits.
+	doorPause = 2 * time.Millisecond
+	// doorPatience is how long the door waits for a moment in which nobody comes.
+	doorPatience = time.Second
+)
+
+// door is a server with its listener, which closes without losing anybody. With
+// Shutdown of net/http alone there are two who are: a connection that the kernel
+// has taken and the server has not accepted yet is reset, and one whose request
+// the server has not read yet is closed. A proxy that has sent a POST there can
+// only answer 502.
+type door struct {
+	server   *http.Server
+	listener net.Listener
+
+	mu   sync.Mutex
+	busy map[net.Conn]struct{} // have a request, or have just come and will
+}
+
+func newDoor(l net.Listener, s *http.Server) *door {
+	d := &door{server: s, listener: l, busy: map[net.Conn]struct{}{}}
+	s.ConnState = d.note
+	return d
+}
+
+func (d *door) note(c net.Conn, state http.ConnState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch state {
+	case http.StateNew, http.StateActive:
+		d.busy[c] = struct{}{}
+	case http.StateIdle, http.StateHijacked, http.StateClosed:
+		delete(d.busy, c)
+	}
+}
+
+func (d *door) quiet() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.busy) == 0
+}
+
+// close takes in those who are before the door already, shuts it and waits until
+// they all have their answers, for as long as ctx lasts.
+func (d *door) close(ctx context.Context) error {
+	lull, cancel := context.WithTimeout(ctx, doorPatience)
+	wait(lull, func() bool { return shut(d.listener) })
+	cancel()
+	_ = d.listener.Close() //nolint:errcheck // it is closed already after a failure
+	wait(ctx, d.quiet)
+	if err := d.server.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // the listener is closed, which Shutdown may find before Serve does
+}
+
+// wait returns when done says so or ctx ends.
+func wait(ctx context.Context, done func() bool) {
+	for ctx.Err() == nil && !done() {
+		time.Sleep(doorPause)
+	}
+}
+
+// shut stops l from taking connections, unless one waits to be accepted. It does
+// both in one go: Close of a listener lets the kernel take more of them, and reset
+// them, until Accept has heard of it.
+func shut(l net.Listener) (done bool) {
+	socket, ok := l.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	if err := raw.Control(func(fd uintptr) { done = shutSocket(fd) }); err != nil {
+		return true // it is closed
+	}
+	return done
+}
+
+// shutSocket reports false if a connection waits. Where the kernel cannot shut a
+// socket that listens, closing it does.
+func shutSocket(fd uintptr) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) //nolint:gosec // a descriptor is small
+	if err == nil && n > 0 {
+		return false
+	}
+	_ = unix.Shutdown(int(fd), unix.SHUT_RD) //nolint:errcheck // closing does it too
+	return true
+}
