@@ -27,7 +27,11 @@ import (
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain ignores one goroutine of GORM's, which a program that a test starts
+// cannot end.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
+}
 
 const issuer, audience = "https://auth.example.com", "https://api.example.com"
 

@@ -93,7 +93,12 @@ func TestRevokedKeyStaysForgotten(t *testing.T) {
 		early := a.fetching(t, f)
 		a.add(ended("kid", "ES256"))
 		time.Sleep(time.Second)
-		late := a.fetching(t, f) // from an issuer that still publishes it
+		late, n := a.fetching(t, f), a.fetches() // from an issuer that still publishes it
+		accepted(t, early, k.sign(t, "EdDSA", header("EdDSA", nil), lasting(nil)))
+		synctest.Wait()
+		if a.fetches() != n+1 {
+			t.Errorf("%d fetches more", a.fetches()-n)
+		}
 		a.set(func() { a.jwks = "" })
 		for range 3 {
 			time.Sleep(15 * time.Minute)

@@ -57,10 +57,13 @@ func (a *authority) RoundTrip(r *http.Request) (*http.Response, error) {
 		return reply(r, 200, a.jwks), nil
 	case "/introspect":
 		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.answer != nil {
-			return a.answer(r)
+		answer := a.answer
+		a.mu.Unlock()
+		if answer != nil {
+			return answer(r)
 		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		if err := r.ParseForm(); err != nil {
 			return nil, err
 		}
