@@ -120,25 +120,21 @@ func feedQuery(r *http.Request) (after revocation.Cursor, wait time.Duration, er
 	if err != nil {
 		return after, 0, invalid(fieldError{"", "malformed", "The query is not one."})
 	}
-	var wrong []fieldError
 	cursor := q.Get("after")
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		cursor = id
 	}
 	if cursor != "" {
 		if after, err = revocation.ParseCursor(cursor); err != nil {
-			wrong = append(wrong, fieldError{"/after", "invalid", "This is no cursor of the feed."})
+			return after, 0, err
 		}
 	}
 	if text := q.Get("wait"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			wrong = append(wrong, fieldError{"/wait", "invalid", "Must be whole seconds."})
+			return after, 0, invalid(fieldError{"/wait", "invalid", "Must be whole seconds."})
 		}
 		wait = min(time.Duration(seconds)*time.Second, maxWait)
-	}
-	if len(wrong) > 0 {
-		return after, 0, invalid(wrong...)
 	}
 	return after, wait, nil
 }
