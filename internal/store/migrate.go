@@ -18,23 +18,33 @@ var migrations embed.FS
 type MigrationStatus struct {
 	Current int64 `json:"current"`
 	Latest  int64 `json:"latest"`
+	// Oldest is the least migration whose programs may use the database as it is. It
+	// is 0 where the database does not say, which is before migration 4.
+	Oldest int64 `json:"oldest"`
 }
 
 // Pending returns how many migrations [DB.Migrate] would apply.
 func (s MigrationStatus) Pending() int64 { return max(s.Latest-s.Current, 0) }
 
-// Err returns [ErrNewerDatabase] if this program must not use the database.
+// Err returns [ErrNewerDatabase] if this program must not use the database. A
+// newer one that says so goes with it: for the length of an upgrade, replicas of
+// two versions run on one database, and one of the old may have to start again.
 func (s MigrationStatus) Err() error {
-	if s.Current > s.Latest {
+	if s.Current > s.Latest && (s.Oldest == 0 || s.Oldest > s.Latest) {
 		return fmt.Errorf("%w: it is at migration %d and this program knows up to %d; start a newer jotgate",
 			ErrNewerDatabase, s.Current, s.Latest)
 	}
 	return nil
 }
 
+// toldFrom is the migration from which on the database says which programs may
+// use it.
+const toldFrom = 4
+
 // Migrate brings the tables to the newest version that this program knows. It
 // does nothing if they are there, and processes that start at once wait for each
-// other. It returns [ErrNewerDatabase] rather than touch a newer database, and
+// other. It returns [ErrNewerDatabase] rather than use a newer database that does not
+// know this program any more, and
 // [ErrHalfCopied] for one that no program should use yet.
 func (db *DB) Migrate(ctx context.Context) error {
 	if db.server != nil {
@@ -47,7 +57,7 @@ func (db *DB) Migrate(ctx context.Context) error {
 
 func (db *DB) migrate(ctx context.Context) error {
 	return db.migrator(ctx, func(p *goose.Provider, s MigrationStatus) error {
-		if err := s.Err(); err != nil {
+		if err := s.Err(); err != nil || s.Pending() == 0 {
 			return err
 		}
 		if _, err := p.Up(ctx); err != nil {
@@ -85,6 +95,11 @@ func (db *DB) migrator(ctx context.Context, f func(p *goose.Provider, s Migratio
 		var s MigrationStatus
 		if s.Current, s.Latest, err = p.GetVersions(ctx); err != nil {
 			return fmt.Errorf("store: read the database's migration: %w", err)
+		}
+		if s.Current >= toldFrom {
+			if err := conns.QueryRowContext(ctx, "SELECT oldest_program FROM installation").Scan(&s.Oldest); err != nil {
+				return fmt.Errorf("store: read which programs may use the database: %w", err)
+			}
 		}
 		return f(p, s)
 	})

@@ -184,20 +184,53 @@ func TestMigrateRefusesANewerDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db := open(t)
 			latest := migrationFiles(t, name)
-			for _, pool := range db.SQLDB() {
-				if _, err := pool.ExecContext(t.Context(),
-					fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)", latest+1)); err != nil &&
-					!strings.Contains(err.Error(), "readonly") {
-					t.Fatal(err)
-				}
-			}
-			want := store.MigrationStatus{Current: latest + 1, Latest: latest}
+			newer(t, db, latest+1, latest+1)
+			want := store.MigrationStatus{Current: latest + 1, Latest: latest, Oldest: latest + 1}
 			got, err := db.MigrationStatus(t.Context())
 			if err != nil || !cmp.Equal(got, want) || !errors.Is(got.Err(), store.ErrNewerDatabase) {
 				t.Errorf("status = %+v, %v, %v", got, err, got.Err())
 			}
 			if err := db.Migrate(t.Context()); !errors.Is(err, store.ErrNewerDatabase) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Migrate = %v", err)
+			}
+		})
+	}
+}
+
+// newer makes db what a program of another version leaves behind.
+func newer(t *testing.T, db *store.DB, level, oldest int64) {
+	t.Helper()
+	pool := db.SQLDB()["writer"]
+	if pool == nil {
+		pool = db.SQLDB()["postgres"]
+	}
+	for _, statement := range []string{
+		fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)", level),
+		fmt.Sprintf("UPDATE installation SET oldest_program = %d", oldest),
+		"ALTER TABLE users ADD COLUMN favourite text",
+	} {
+		if _, err := pool.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestReplicaOfTheVersionBeforeStarts holds that in the course of an upgrade a
+// replica of the old version may start again.
+func TestReplicaOfTheVersionBeforeStarts(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) *store.DB{"sqlite": openSQLite, "postgres": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			db := open(t)
+			latest := migrationFiles(t, name)
+			newer(t, db, latest+1, latest)
+			if err := db.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Users().Create(t.Context(), user.User{ID: "u", Username: "ada"}); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := db.Users().ByID(t.Context(), "u"); err != nil || got.Username != "ada" {
+				t.Errorf("%+v, %v", got, err)
 			}
 		})
 	}

@@ -1,0 +1,82 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jotgate/jotgate/internal/pgtest"
+)
+
+// TestStatementsOfTheVersionBefore prepares what the programs of earlier migrations
+// run, as testdata has it, on the tables of today: their replicas are still at
+// work while the first new one migrates. A file may go once the installation's
+// oldest_program is past it.
+func TestStatementsOfTheVersionBefore(t *testing.T) {
+	for dialect, url := range map[string]string{
+		"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "x.db"), "postgres": pgtest.DSN(t),
+	} {
+		t.Run(dialect, func(t *testing.T) {
+			db := openTest(t, url)
+			files, err := filepath.Glob("testdata/level*." + dialect + ".sql")
+			if err != nil || len(files) == 0 {
+				t.Fatalf("%v, %v", files, err)
+			}
+			for _, file := range files {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for statement := range strings.Lines(string(text)) {
+					prepares(t, db, statement)
+					insertsEnough(t, db, statement)
+				}
+			}
+		})
+	}
+}
+
+func prepares(t *testing.T, db *DB, statement string) {
+	t.Helper()
+	pool, err := db.writer.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepared, err := pool.PrepareContext(t.Context(), statement)
+	if err != nil {
+		t.Errorf("%s: %v", statement, err)
+		return
+	}
+	if err := prepared.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+var insert = regexp.MustCompile("^INSERT INTO [`\"]?([a-z_]+)[`\"]? \\(([^)]*)\\)") //nolint:gochecknoglobals // never changed
+
+// insertsEnough fails t if an insert leaves out a column that has no default.
+func insertsEnough(t *testing.T, db *DB, statement string) {
+	t.Helper()
+	found := insert.FindStringSubmatch(statement)
+	if found == nil {
+		return
+	}
+	columns := `SELECT column_name FROM information_schema.columns WHERE table_name = ? AND table_schema = current_schema()
+		AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'`
+	if db.server == nil {
+		columns = `SELECT name FROM pragma_table_info(?) WHERE "notnull" = 1 AND dflt_value IS NULL AND NOT (pk = 1 AND type = 'INTEGER')`
+	}
+	var needed []string
+	if err := db.writer.Raw(columns, found[1]).Scan(&needed).Error; err != nil {
+		t.Fatal(err)
+	}
+	given := strings.FieldsFunc(found[2], func(r rune) bool { return strings.ContainsRune("`\", ", r) })
+	for _, column := range needed {
+		if !slices.Contains(given, column) {
+			t.Errorf("%s\nleaves out %s, which has no default", statement, column)
+		}
+	}
+}
