@@ -44,6 +44,7 @@ func hurry() app.Pace {
 type fleet struct {
 	*testing.T
 	dsn      string
+	pace     app.Pace
 	replicas [2]struct {
 		mu   sync.RWMutex // held to write while it starts again
 		app  *app.App
@@ -54,7 +55,12 @@ type fleet struct {
 
 func newFleet(t *testing.T, environ ...string) *fleet {
 	t.Helper()
-	f := &fleet{T: t, dsn: pgtest.DSN(t)}
+	return newFleetPaced(t, hurry(), environ...)
+}
+
+func newFleetPaced(t *testing.T, pace app.Pace, environ ...string) *fleet {
+	t.Helper()
+	f := &fleet{T: t, dsn: pgtest.DSN(t), pace: pace}
 	for i := range f.replicas {
 		f.start(i, environ...)
 		t.Cleanup(func() { f.replicas[i].stop() })
@@ -77,7 +83,7 @@ func (f *fleet) build(environ ...string) *app.App {
 	if err != nil {
 		f.Fatal(err)
 	}
-	a, err := app.NewPaced(f.Context(), c, app.Build{Version: "test"}, slog.New(slog.DiscardHandler), hurry())
+	a, err := app.NewPaced(f.Context(), c, app.Build{Version: "test"}, slog.New(slog.DiscardHandler), f.pace)
 	if err != nil {
 		f.Fatal(err)
 	}

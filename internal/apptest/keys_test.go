@@ -227,9 +227,12 @@ func TestKeysChangeUnnoticed(t *testing.T) {
 		l.logins.Load(), l.refreshes.Load(), l.checks.Load()/2)
 }
 
-// TestKeyIsRevoked revokes a key from beside two replicas.
+// TestKeyIsRevoked revokes a key from beside two replicas. They learn of it by the
+// feed: the next reload of the keys is an hour away.
 func TestKeyIsRevoked(t *testing.T) {
-	f := newFleet(t, masterKey("a"))
+	pace := hurry()
+	pace.ReloadEach = time.Hour
+	f := newFleetPaced(t, pace, masterKey("a"))
 	f.signUp()
 	before, err := f.login(0)
 	if err != nil {

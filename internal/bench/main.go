@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.IntVar(&b.rounds, "rounds", 5, "rounds, of which the median counts")
 	fs.DurationVar(&b.length, "length", 2*time.Second, "length of one measurement")
+	only := fs.String("only", "requests,first-seen,logins,refreshes,refreshes-postgres,revocations,footprint", "parts to run, in this order")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -59,7 +60,15 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	fmt.Fprintf(b.out, "%s, %d cores, %s, %s; median of %d rounds of %s; server on one core\n\n",
 		processor(), runtime.NumCPU(), runtime.Version(), time.Now().Format(time.DateOnly), b.rounds, b.length)
-	for _, part := range []func(context.Context) error{b.requests, b.firstSeen, b.logins, b.refreshesOnSQLite, b.refreshesOnPostgres, b.footprint} {
+	parts := map[string]func(context.Context) error{
+		"requests": b.requests, "first-seen": b.firstSeen, "logins": b.logins, "refreshes": b.refreshesOnSQLite,
+		"refreshes-postgres": b.refreshesOnPostgres, "revocations": b.revocations, "footprint": b.footprint,
+	}
+	for _, name := range strings.Split(*only, ",") {
+		part, ok := parts[name]
+		if !ok {
+			return fmt.Errorf("there is no part %q", name)
+		}
 		if err := part(ctx); err != nil {
 			return err
 		}

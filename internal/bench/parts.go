@@ -47,6 +47,9 @@ func signIn(addr string, n int) ([]tokens, error) {
 type tokens struct {
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
+	Session struct {
+		ID string `json:"id"`
+	} `json:"session"`
 }
 
 // with starts a server, hands it to f, and stops it.
