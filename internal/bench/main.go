@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		"requests": b.requests, "first-seen": b.firstSeen, "logins": b.logins, "refreshes": b.refreshesOnSQLite,
 		"refreshes-postgres": b.refreshesOnPostgres, "revocations": b.revocations, "footprint": b.footprint,
 	}
-	for _, name := range strings.Split(*only, ",") {
+	for name := range strings.SplitSeq(*only, ",") {
 		part, ok := parts[name]
 		if !ok {
 			return fmt.Errorf("there is no part %q", name)

@@ -50,12 +50,10 @@ func prepares(t *testing.T, db *DB, statement string) {
 		t.Errorf("%s: %v", statement, err)
 		return
 	}
-	if err := prepared.Close(); err != nil {
-		t.Error(err)
-	}
+	defer prepared.Close()
 }
 
-var insert = regexp.MustCompile("^INSERT INTO [`\"]?([a-z_]+)[`\"]? \\(([^)]*)\\)") //nolint:gochecknoglobals // never changed
+var insert = regexp.MustCompile("^INSERT INTO [`\"]?([a-z_]+)[`\"]? \\(([^)]*)\\)")
 
 // insertsEnough fails t if an insert leaves out a column that has no default.
 func insertsEnough(t *testing.T, db *DB, statement string) {
