@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -73,14 +74,8 @@ func (t *copyTarget) close(ctx context.Context) error {
 // admit refuses a target that is in use or that holds what is not of the source
 // with these keys.
 func (t *copyTarget) admit(ctx context.Context, keys []string) error {
-	var users int
-	if err := t.conn.QueryRow(ctx, `
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = $1`, applicationName).Scan(&users); err != nil {
-		return fmt.Errorf("store: ask who uses the target: %w", err)
-	}
-	if users > 0 {
-		return errors.New("store: a jotgate uses the target; stop it first")
+	if err := t.unused(ctx); err != nil {
+		return err
 	}
 	if err := t.readMarker(ctx); err != nil {
 		return err
@@ -106,6 +101,25 @@ WHERE datname = current_database() AND application_name = $1`, applicationName).
 		}
 	}
 	return nil
+}
+
+// unused returns an error if a jotgate is connected to the target. PostgreSQL needs
+// a moment to part with one that was stopped just now.
+func (t *copyTarget) unused(ctx context.Context) error {
+	const tries, pause = 20, 100 * time.Millisecond
+	for range tries {
+		var users int
+		if err := t.conn.QueryRow(ctx, `
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = $1`, applicationName).Scan(&users); err != nil {
+			return fmt.Errorf("store: ask who uses the target: %w", err)
+		}
+		if users == 0 {
+			return nil
+		}
+		time.Sleep(pause)
+	}
+	return errors.New("store: a jotgate uses the target; stop it first")
 }
 
 func (t *copyTarget) has(ctx context.Context, table string) (there bool, err error) {
