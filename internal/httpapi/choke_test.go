@@ -112,8 +112,19 @@ func TestWhatEndsAccessIsInTheFeed(t *testing.T) {
 			if s.head() == 0 {
 				t.Error("nothing is in the feed")
 			}
+			if changing := []string{"PATCH /v1/me", "POST /v1/me/password"}; slices.Contains(changing, r) && !s.toldChanged() {
+				t.Error("the feed does not tell that the user is another")
+			}
 		})
 	}
+}
+
+// toldChanged reports whether the feed tells that ada is no longer as remembered.
+func (s *scene) toldChanged() bool {
+	s.sync()
+	return slices.ContainsFunc(s.do("GET", "/v1/revocations", nil).entries(s), func(e object) bool {
+		return e["changed"] == s.in.text(s, "user.id")
+	})
 }
 
 // head returns the number of the feed's newest entry.

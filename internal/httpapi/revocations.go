@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -152,12 +151,9 @@ func (s *server) untilStopping(ctx context.Context) (context.Context, context.Ca
 	return ctx, cancel
 }
 
-// allow gives a request that waits more time than others have. It also takes the
-// bound off reading: the server would take its passing for a client that has left.
+// allow gives the answer to a request that waits more time than others have.
 func allow(w http.ResponseWriter, d time.Duration) error {
-	rc := http.NewResponseController(w)
-	deadline := time.Now().Add(d) //nolint:forbidigo // the network's clock
-	return errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(deadline))
+	return http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d)) //nolint:forbidigo // the network's clock
 }
 
 // streamFeed answers with server-sent events until the client leaves. The last

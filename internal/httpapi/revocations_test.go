@@ -163,6 +163,8 @@ func TestEpochEndsWhatIsOlder(t *testing.T) {
 	onBoth(t, func(t *testing.T, a *api) {
 		a.register("ada")
 		old := a.login("ada", "bearer")
+		over := a.login("ada", "bearer")
+		a.do("POST", "/v1/logout", nil, over.bearer(t)).want(t, 204, "")
 		a.sync()
 		cursor := a.do("GET", "/v1/revocations", nil).text(t, "cursor")
 		a.step(time.Second)
@@ -178,7 +180,8 @@ func TestEpochEndsWhatIsOlder(t *testing.T) {
 		fresh := a.login("ada", "bearer")
 		a.do("GET", "/v1/me", nil, fresh.bearer(t)).want(t, 200, "")
 		// Who followed the feed before is told everything.
-		if e := a.do("GET", "/v1/revocations?after="+cursor, nil).entries(t); len(e) == 0 || e[len(e)-1]["all"] != true {
+		if e := a.do("GET", "/v1/revocations?after="+cursor, nil).entries(t); len(e) != 2 ||
+			e[0]["sid"] != over.text(t, "session.id") || e[1]["all"] != true {
 			t.Errorf("the feed after an old cursor: %v", e)
 		}
 	})

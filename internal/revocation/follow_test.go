@@ -173,6 +173,14 @@ func TestDatabaseThatWasPutBack(t *testing.T) {
 		if p := f.Next(t.Context(), after, 9, 0); ids(p) != "a d e f g" {
 			t.Errorf("after a cursor of the other epoch: %q", ids(p))
 		}
+		after = f.Next(t.Context(), revocation.Cursor{}, 9, 0).Next
+		if err := f.NextEpoch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustSync(t, f)
+		if p := f.Next(t.Context(), after, 9, 0); ids(p) != "a d e f g" {
+			t.Errorf("after an epoch without an entry: %q", ids(p))
+		}
 	})
 }
 
