@@ -41,6 +41,8 @@ import (
 const (
 	// leeway is bearer's: how long after exp a token is still accepted.
 	leeway = 30 * time.Second
+	// acceptedTokens is how many tokens are remembered that were found good, 1.4 KB each.
+	acceptedTokens = 32_768
 	// limitedKeys bounds the memory of each limit.
 	limitedKeys = 100_000
 	lanes       = 1
@@ -256,7 +258,7 @@ func (a *App) buildGate(ctx context.Context, metrics *telemetry.Metrics) error {
 func (a *App) buildHTTP(ctx context.Context, metrics *telemetry.Metrics) (err error) {
 	c := a.config
 	a.Verifier, err = bearer.New(ctx, bearer.Config{
-		Issuer: c.PublicURL, Audience: c.Token.Audience, Leeway: leeway, Keys: a.publicKey, Revoked: a.revoked,
+		Issuer: c.PublicURL, Audience: c.Token.Audience, Leeway: leeway, Keys: a.publicKey, Revoked: a.revoked, CacheSize: acceptedTokens,
 	})
 	if err != nil {
 		return err

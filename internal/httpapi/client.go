@@ -31,7 +31,7 @@ func (s *server) visit(c *gin.Context) *flow.Visit {
 	v := &flow.Visit{
 		Origin: audit.Origin{
 			IP: addressText(addr), UserAgent: truncate(c.Request.UserAgent(), maxUserAgent),
-			RequestID: c.GetString(keyRequestID),
+			RequestID: requestIDOf(c),
 		},
 		AddressKey: ratelimit.AddressKey(addr),
 	}

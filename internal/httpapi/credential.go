@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -20,12 +21,12 @@ const keyHolder = "key_holder"
 func (s *server) authenticate() gin.HandlerFunc {
 	byToken := ginbearer.Require(s.guard, s.refuse)
 	return func(c *gin.Context) {
-		presented, err := bearer.FromRequest(c.Request)
-		if err != nil || presented.Cookie || !strings.HasPrefix(presented.Token, apikey.Prefix) {
+		key, ok := presentedKey(c.Request)
+		if !ok {
 			byToken(c)
 			return
 		}
-		who, err := s.Gate.KeyHolder(c.Request.Context(), presented.Token)
+		who, err := s.Gate.KeyHolder(c.Request.Context(), key)
 		if err != nil {
 			s.fail(c, err)
 			return
@@ -34,6 +35,15 @@ func (s *server) authenticate() gin.HandlerFunc {
 		c.Set(keyUserID, string(who.User.ID))
 		c.Next()
 	}
+}
+
+// presentedKey returns the API key that r presents, if it presents one and no token.
+func presentedKey(r *http.Request) (string, bool) {
+	if given := r.Header["Authorization"]; len(given) != 1 || !strings.Contains(given[0], apikey.Prefix) {
+		return "", false
+	}
+	presented, err := bearer.FromRequest(r)
+	return presented.Token, err == nil && strings.HasPrefix(presented.Token, apikey.Prefix)
 }
 
 // holder returns who presented an API key.
@@ -73,6 +83,7 @@ func (s *server) caller(h func(*gin.Context, gate.Caller) error) func(*gin.Conte
 type granted struct {
 	userID, sessionID, clientID string
 	roles, scopes               []string
+	cookie                      bool // it came in a cookie
 }
 
 func grantedTo(c *gin.Context) (granted, error) {
@@ -83,7 +94,7 @@ func grantedTo(c *gin.Context) (granted, error) {
 	if !ok {
 		return granted{}, bearer.ErrNoCredentials
 	}
-	g := granted{userID: claims.Subject, sessionID: claims.SessionID, roles: claims.Roles, scopes: strings.Fields(claims.Scope)}
+	g := granted{userID: claims.Subject, sessionID: claims.SessionID, roles: claims.Roles, scopes: strings.Fields(claims.Scope), cookie: claims.Mode == string(session.Cookie)}
 	if claims.SessionID == "" {
 		g.userID, g.clientID = "", claims.ClientID
 	}

@@ -1,13 +1,14 @@
 package httpapi
 
 import (
-	"crypto/rand"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
@@ -21,29 +22,44 @@ const (
 	apiCSP       = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 	hsts         = "max-age=63072000; includeSubDomains" // two years
 
-	keyRequestID = "request_id"
-	keyUserID    = "user_id"
+	headerRequestID = "X-Request-Id"
+	keyUserID       = "user_id"
 )
 
 // observe gives the request its id, and writes one log line and one measurement
 // when it is answered. It logs no query, no header and no body.
 func (s *server) observe(c *gin.Context) {
 	begin := s.Now()
-	id := requestID(c.Request.Header.Values("X-Request-Id"))
-	c.Set(keyRequestID, id)
-	c.Header("X-Request-Id", id)
+	id := requestID(c.Request.Header[headerRequestID])
+	c.Writer.Header()[headerRequestID] = []string{id}
 	c.Next()
-	took := s.Now().Sub(begin)
+	end := s.Now()
+	took := end.Sub(begin)
 	status := c.Writer.Status()
 	s.Metrics.Request(c.FullPath(), c.Request.Method, status, took)
 	level := slog.LevelInfo
 	if c.FullPath() == feedPath && status < http.StatusBadRequest {
 		level = slog.LevelDebug // each verifier asks again and again
 	}
-	s.Log.LogAttrs(c.Request.Context(), level, "request",
-		slog.String("method", c.Request.Method), slog.String("route", c.FullPath()), slog.Int("status", status),
+	s.logRequest(c, level, end, slog.String("method", c.Request.Method), slog.String("route", c.FullPath()), slog.Int("status", status),
 		slog.Duration("duration", took), slog.String("request_id", id), slog.String("user_id", userID(c)))
 }
+
+// logRequest is Log.LogAttrs without a look at the stack, which no line shows.
+func (s *server) logRequest(c *gin.Context, level slog.Level, at time.Time, attrs ...slog.Attr) {
+	ctx, h := c.Request.Context(), s.Log.Handler()
+	if !h.Enabled(ctx, level) {
+		return
+	}
+	r := slog.NewRecord(at, level, "request", 0)
+	r.AddAttrs(attrs...)
+	if err := h.Handle(ctx, r); err != nil {
+		return // as a Logger does: there is nowhere to say so
+	}
+}
+
+// requestIDOf returns the id that observe gave the request.
+func requestIDOf(c *gin.Context) string { return c.Writer.Header().Get(headerRequestID) }
 
 // userID returns whom the request turned out to be of, or "".
 func userID(c *gin.Context) string {
@@ -64,7 +80,21 @@ func requestID(given []string) string {
 			return given[0]
 		}
 	}
-	return rand.Text()
+	return newRequestID()
+}
+
+// newRequestID returns 128 random bits in the alphabet of RFC 4648, section 6. They
+// need not be secret.
+func newRequestID() string {
+	const alphabet, length = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 26
+	var id [length]byte
+	bits := [2]uint64{rand.Uint64(), rand.Uint64()} //nolint:gosec // see above
+	for i := range id {
+		half := &bits[i/(length/2)]
+		id[i] = alphabet[*half%uint64(len(alphabet))]
+		*half /= uint64(len(alphabet))
+	}
+	return string(id[:])
 }
 
 // recover turns a panic into an answer. The process goes on.
@@ -78,7 +108,7 @@ func (s *server) recover(c *gin.Context) {
 			panic(p)
 		}
 		s.Log.ErrorContext(c.Request.Context(), "panic", slog.Any("panic", p), slog.String("route", c.FullPath()),
-			slog.String("request_id", c.GetString(keyRequestID)), slog.String("stack", string(debug.Stack())))
+			slog.String("request_id", requestIDOf(c)), slog.String("stack", string(debug.Stack())))
 		if !c.Writer.Written() {
 			s.fail(c, errPanicked)
 		}
@@ -91,10 +121,9 @@ func (s *server) recover(c *gin.Context) {
 // that show a page, replace what they need to.
 func (s *server) headers(c *gin.Context) {
 	h := c.Writer.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", apiCSP)
-	h.Set("Cache-Control", "no-store")
+	for name, values := range s.common {
+		h[name] = values // shared, and as long as its array, so that nobody can append to it
+	}
 	if c.Request.TLS != nil || s.throughProxy(c.Request) {
 		h.Set("Strict-Transport-Security", hsts)
 	}

@@ -288,7 +288,7 @@ func (s *server) fail(c *gin.Context, err error) {
 		return
 	}
 	p := problemOf(err)
-	p.RequestID = c.GetString(keyRequestID)
+	p.RequestID = requestIDOf(c)
 	if p.Status >= http.StatusInternalServerError {
 		s.failed(c, err)
 	}
@@ -304,7 +304,7 @@ func (s *server) fail(c *gin.Context, err error) {
 // failed logs a request that failed through no fault of the client's.
 func (s *server) failed(c *gin.Context, err error) {
 	s.Log.LogAttrs(c.Request.Context(), slog.LevelError, "request failed", slog.String("route", c.FullPath()),
-		slog.String("request_id", c.GetString(keyRequestID)), slog.String("err", err.Error()))
+		slog.String("request_id", requestIDOf(c)), slog.String("err", err.Error()))
 }
 
 // challenge sets the headers that say what to do about p: RFC 6750, section 3

@@ -167,6 +167,8 @@ func TestEpochEndsWhatIsOlder(t *testing.T) {
 		a.do("POST", "/v1/logout", nil, over.bearer(t)).want(t, 204, "")
 		a.sync()
 		cursor := a.do("GET", "/v1/revocations", nil).text(t, "cursor")
+		program := a.token(a.program([]string{"a"}), "")
+		a.do("GET", "/v1/forward-auth", nil, program).want(t, 204, "")
 		a.step(time.Second)
 		var steps []int
 		a.must(a.gate.BumpEpoch(t.Context(), func(n int) { steps = append(steps, n) }))
@@ -174,6 +176,7 @@ func TestEpochEndsWhatIsOlder(t *testing.T) {
 			t.Errorf("sessions ended: %v", steps)
 		}
 		a.do("GET", "/v1/me", nil, old.bearer(t)).want(t, 401, "invalid-token")
+		a.do("GET", "/v1/forward-auth", nil, program).want(t, 401, "invalid-token")
 		a.do("POST", "/v1/refresh", object{"refresh_token": old.text(t, "refresh_token")}).want(t, 401, "invalid-refresh-token")
 		a.step(time.Second)
 		a.sync()

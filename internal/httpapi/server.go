@@ -76,6 +76,8 @@ type server struct {
 	guard *bearer.Guard
 	// following is a place for each request that waits for the feed.
 	following chan struct{}
+	// common are headers of every answer.
+	common http.Header
 }
 
 // New returns the API as an http.Handler.
@@ -88,6 +90,10 @@ func newEngine(c Config) (*gin.Engine, error) {
 	origins := append([]string{c.PublicURL}, c.TrustedOrigins...)
 	s := &server{
 		Config: c, guard: &bearer.Guard{Verifier: c.Verifier, Origins: origins}, following: make(chan struct{}, maxFollowing),
+		common: http.Header{
+			"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"},
+			"Content-Security-Policy": {apiCSP}, "Cache-Control": {"no-store"},
+		},
 	}
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()

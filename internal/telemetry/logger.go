@@ -22,21 +22,14 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("telemetry: log level: %w", err)
 	}
-	opts := &slog.HandlerOptions{Level: l, ReplaceAttr: inUTC}
+	opts := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(printable{w}, opts)), nil
+		return slog.New(utc{slog.NewJSONHandler(printable{w}, opts)}), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		return slog.New(utc{slog.NewTextHandler(w, opts)}), nil
 	}
 	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", format)
-}
-
-func inUTC(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindTime {
-		a.Value = slog.TimeValue(a.Value.Time().UTC())
-	}
-	return a
 }
 
 // printable escapes the characters of JSON that do not print. slog's text

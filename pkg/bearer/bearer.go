@@ -100,6 +100,10 @@ type Config struct {
 	// Client fetches the JWK set. Nil stands for one with a time-out of 5 s. Its
 	// redirects are not followed.
 	Client *http.Client
+	// CacheSize is how many accepted tokens are remembered by their text, so that one
+	// which is presented again costs no signature. Key, revocation and age are looked at
+	// each time. Zero stands for 8192, about 12 MB when full; below zero none is.
+	CacheSize int
 	// Leeway is how far the clocks of issuer and verifier may differ. Zero stands
 	// for 30 s; more than 60 s is refused.
 	Leeway time.Duration
@@ -121,6 +125,8 @@ type Verifier struct {
 	revoked func(*Claims) bool
 	feed    *Feed
 	parser  parser
+	cache   *cache
+	now     func() time.Time
 }
 
 // New returns a Verifier. Without Config.Keys it asks the issuer for its
@@ -151,7 +157,9 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 		}
 		c.Keys = remote.key
 	}
-	return &Verifier{keys: c.Keys, revoked: c.Revoked, feed: c.Feed, parser: newParser(c)}, nil
+	return &Verifier{
+		keys: c.Keys, revoked: c.Revoked, feed: c.Feed, parser: newParser(c), cache: newCache(c.CacheSize), now: c.Now,
+	}, nil
 }
 
 // Claims is what a valid token says (RFC 9068, section 2.2). It is of a user's
@@ -193,21 +201,49 @@ func (c *Claims) HasRole(role string) bool { return slices.Contains(c.Roles, rol
 
 // Verify returns what token says if it is valid here and now. Every refusal is
 // an [ErrInvalidToken], or [ErrUnavailable] if it could not be judged. It does
-// not look at how the token was presented; [Guard.Check] does.
+// not look at how the token was presented; [Guard.Check] does. The elements of
+// the lists in the claims are shared by all who present the token, and not to be changed.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
+	now := v.now()
+	known := v.cache.find(token, now)
+	if known != nil {
+		key, err := v.key(ctx, known.keyID)
+		if err != nil {
+			return nil, err
+		}
+		if !known.key.same(key) {
+			known = nil
+		}
+	}
+	if known == nil {
+		var err error
+		if known, err = v.judge(ctx, token, now); err != nil {
+			return nil, err
+		}
+		v.cache.add(token, known, now)
+	}
+	c := known.claims
+	if v.revoked != nil && v.revoked(&c) {
+		return nil, ErrRevoked
+	}
+	if v.feed != nil {
+		if err := v.feed.check(ctx, token, known.keyID, &c); err != nil {
+			return nil, err
+		}
+	}
+	return &c, nil
+}
+
+// judge looks at a token itself: its form, its signature and its claims.
+func (v *Verifier) judge(ctx context.Context, token string, now time.Time) (*acceptance, error) {
 	h, err := gate(token)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
-	if v.feed != nil && v.feed.set.endsKey(h.KeyID) {
-		return nil, ErrRevoked // nobody needs to look for that key
-	}
-	key, err := v.keys(ctx, h.KeyID)
+	key, err := v.key(ctx, h.KeyID)
 	switch {
-	case errors.Is(err, ErrUnavailable):
-		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidToken, h.KeyID, err)
+		return nil, err
 	case key.Algorithm != h.Algorithm:
 		return nil, fmt.Errorf("%w: alg %q does not fit the key, which is for %q", ErrInvalidToken, h.Algorithm, key.Algorithm)
 	}
@@ -218,13 +254,16 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.revoked != nil && v.revoked(c) {
-		return nil, ErrRevoked
+	return &acceptance{keyID: h.KeyID, key: key, claims: *c, since: now}, nil
+}
+
+func (v *Verifier) key(ctx context.Context, kid string) (Key, error) {
+	if v.feed != nil && v.feed.set.endsKey(kid) {
+		return Key{}, ErrRevoked // nobody needs to look for that key
 	}
-	if v.feed != nil {
-		if err := v.feed.check(ctx, token, h.KeyID, c); err != nil {
-			return nil, err
-		}
+	key, err := v.keys(ctx, kid)
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w: key %q: %w", ErrInvalidToken, kid, err)
 	}
-	return c, nil
+	return key, err
 }

@@ -396,14 +396,17 @@ func BenchmarkVerify(b *testing.B) {
 	k := newKeys(b)
 	for alg := range k {
 		token := k.sign(b, alg, header(alg, nil), claims(nil))
-		b.Run("jotgate/"+alg, func(b *testing.B) {
-			v := k.verifier(b)
-			for b.Loop() {
-				if _, err := v.Verify(b.Context(), token); err != nil {
-					b.Fatal(err)
+		for name, size := range map[string]int{"first-seen": -1, "remembered": 0} {
+			b.Run(name+"/"+alg, func(b *testing.B) {
+				v := k.verifier(b, func(c *bearer.Config) { c.CacheSize = size })
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := v.Verify(b.Context(), token); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 		b.Run("golang-jwt/"+alg, func(b *testing.B) {
 			p := jwt.NewParser(jwt.WithTimeFunc(now))
 			for b.Loop() {

@@ -58,8 +58,18 @@ func segments(token string) (protected, payload, signature string, err error) {
 	return protected, payload, signature, nil
 }
 
+// isBase64URL looks c up among the characters below 64 and those below 128: it is
+// asked about every byte of every token.
 func isBase64URL(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+	const (
+		low  = 1<<'-' | 1<<('9'+1) - 1<<'0'
+		high = 1<<('Z'+1-64) - 1<<('A'-64) | 1<<('_'-64) | 1<<('z'+1-64) - 1<<('a'-64)
+	)
+	set := uint64(low)
+	if c >= 64 {
+		set = high
+	}
+	return c < 128 && set>>(c&63)&1 != 0
 }
 
 func parseHeader(text []byte) (header, error) {

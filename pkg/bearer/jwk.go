@@ -40,6 +40,24 @@ func (k Key) check() error {
 	return nil
 }
 
+// same reports whether k and other verify the same.
+func (k Key) same(other Key) bool {
+	if k.Algorithm != other.Algorithm {
+		return false
+	}
+	switch public := k.Public.(type) {
+	case *ecdsa.PublicKey:
+		same, ok := other.Public.(*ecdsa.PublicKey)
+		return ok && (public == same || public.Equal(same))
+	case *rsa.PublicKey:
+		same, ok := other.Public.(*rsa.PublicKey)
+		return ok && (public == same || public.Equal(same))
+	case ed25519.PublicKey:
+		return public.Equal(other.Public)
+	}
+	return false
+}
+
 // jwk is what this package reads of a JSON Web Key (RFC 7517, section 4).
 type jwk struct {
 	KeyType   string   `json:"kty"`

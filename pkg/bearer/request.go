@@ -39,7 +39,7 @@ func (c Credential) mode() string {
 // scheme; [ErrMalformedRequest] for two headers or two cookies, one of them
 // valid or not; and [ErrInvalidToken] for a Bearer header that holds no token.
 func FromRequest(r *http.Request) (Credential, error) {
-	switch given := r.Header.Values("Authorization"); len(given) {
+	switch given := r.Header["Authorization"]; len(given) {
 	case 0:
 		return fromCookie(r)
 	case 1:
