@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,15 +30,20 @@ func (g *program) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log, err := telemetry.NewLogger(g.err, c.Log.Level, c.Log.Format)
+			lines := telemetry.NewLines(g.err)
+			defer lines.Close() //nolint:errcheck // a log that nobody takes is no failure of the service
+			log, err := telemetry.NewLogger(lines, c.Log.Level, c.Log.Format)
 			if err != nil {
 				return err
 			}
+			slots := c.Password.Slots()
 			a, err := app.New(cmd.Context(), c, build(), log)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, a.Close()) }()
+			// Threads that hash come on top, so that verification finds one of its own.
+			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + slots)
 			return a.Run(cmd.Context(), func(l app.Listening) { welcome(cmd.OutOrStdout(), c, l) })
 		},
 	}

@@ -1,9 +1,10 @@
 package httpapi
 
 import (
+	"crypto/rand"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -80,21 +81,7 @@ func requestID(given []string) string {
 			return given[0]
 		}
 	}
-	return newRequestID()
-}
-
-// newRequestID returns 128 random bits in the alphabet of RFC 4648, section 6. They
-// need not be secret.
-func newRequestID() string {
-	const alphabet, length = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 26
-	var id [length]byte
-	bits := [2]uint64{rand.Uint64(), rand.Uint64()} //nolint:gosec // see above
-	for i := range id {
-		half := &bits[i/(length/2)]
-		id[i] = alphabet[*half%uint64(len(alphabet))]
-		*half /= uint64(len(alphabet))
-	}
-	return string(id[:])
+	return rand.Text()
 }
 
 // recover turns a panic into an answer. The process goes on.
@@ -121,9 +108,7 @@ func (s *server) recover(c *gin.Context) {
 // that show a page, replace what they need to.
 func (s *server) headers(c *gin.Context) {
 	h := c.Writer.Header()
-	for name, values := range s.common {
-		h[name] = values // shared, and as long as its array, so that nobody can append to it
-	}
+	maps.Copy(h, s.common) // the values are shared, and as long as their arrays: nobody can append to them
 	if c.Request.TLS != nil || s.throughProxy(c.Request) {
 		h.Set("Strict-Transport-Security", hsts)
 	}

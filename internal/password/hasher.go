@@ -47,6 +47,10 @@ type Hasher struct {
 	jobs   chan job
 	decoy  string
 
+	// headroom is memory that is never touched. The collector runs when the heap has
+	// doubled; every hash leaves its memory behind, and would be followed by a run.
+	headroom []byte
+
 	workers sync.WaitGroup
 	running atomic.Int64
 	closing chan struct{}
@@ -61,9 +65,12 @@ type job struct {
 }
 
 // NewHasher starts parallel workers, each of which holds p.MemoryKiB while it
-// hashes, and lets at most queue more calls wait for them.
+// hashes, and lets at most queue more calls wait for them. Each has a thread of the
+// operating system, which takes one of GOMAXPROCS while it hashes: who wants the rest
+// of the program to go on meanwhile sets that higher by parallel.
 func NewHasher(p Params, parallel, queue int) *Hasher {
 	h := &Hasher{params: p, jobs: make(chan job, queue), closing: make(chan struct{})}
+	h.headroom = make([]byte, 2*parallel*int(p.MemoryKiB)<<10)
 	h.decoy = encode(hashed{params: p, salt: random(saltLen), tag: random(tagLen)})
 	for range parallel {
 		h.workers.Go(h.work)
@@ -181,20 +188,22 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, f fu
 }
 
 func (h *Hasher) work() {
+	t := newThread()
+	defer close(t.work)
 	for {
 		select {
 		case <-h.closing:
 			return
 		case j := <-h.jobs:
 			h.running.Add(1)
-			err := j.perform()
+			err := j.perform(t)
 			h.running.Add(-1)
 			j.done <- err
 		}
 	}
 }
 
-func (j job) perform() error {
+func (j job) perform(t thread) error {
 	if j.ctx.Err() != nil {
 		return context.Cause(j.ctx) // nobody waits for this hash
 	}
@@ -203,7 +212,7 @@ func (j job) perform() error {
 			return err
 		}
 	}
-	j.run()
+	t.do(j.run)
 	return nil
 }
 

@@ -16,18 +16,23 @@ import (
 // level is as [slog.Level.UnmarshalText] reads it: debug, info, warn or error.
 // format is json or text. Times are in UTC. Neither format lets through a
 // character that does not print, so no value can forge a line, move a
-// terminal's cursor or turn the direction of the text.
+// terminal's cursor or turn the direction of the text. If w is [Lines], warnings and
+// errors do not linger.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("telemetry: log level: %w", err)
 	}
+	urgent := func() error { return nil }
+	if lines, ok := w.(*Lines); ok {
+		urgent = lines.Flush
+	}
 	opts := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "json":
-		return slog.New(utc{slog.NewJSONHandler(printable{w}, opts)}), nil
+		return slog.New(handler{slog.NewJSONHandler(printable{w}, opts), urgent}), nil
 	case "text":
-		return slog.New(utc{slog.NewTextHandler(w, opts)}), nil
+		return slog.New(handler{slog.NewTextHandler(w, opts), urgent}), nil
 	}
 	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", format)
 }
