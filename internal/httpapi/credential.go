@@ -39,11 +39,15 @@ func (s *server) authenticate() gin.HandlerFunc {
 
 // presentedKey returns the API key that r presents, if it presents one and no token.
 func presentedKey(r *http.Request) (string, bool) {
-	if given := r.Header["Authorization"]; len(given) != 1 || !strings.Contains(given[0], apikey.Prefix) {
+	given := r.Header["Authorization"]
+	if len(given) != 1 {
+		return "", false
+	}
+	if _, text, _ := strings.Cut(given[0], " "); !strings.HasPrefix(text, apikey.Prefix) {
 		return "", false
 	}
 	presented, err := bearer.FromRequest(r)
-	return presented.Token, err == nil && strings.HasPrefix(presented.Token, apikey.Prefix)
+	return presented.Token, err == nil
 }
 
 // holder returns who presented an API key.
