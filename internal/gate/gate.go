@@ -46,8 +46,10 @@ type Limits struct {
 type Config struct {
 	*flow.Ledger
 
-	Users     *user.Service
-	Sessions  *session.Service
+	Users    *user.Service
+	Sessions *session.Service
+	// Holder returns a session, living or not, and its user, or [session.ErrNotFound].
+	Holder    func(ctx context.Context, id session.ID) (session.Session, user.User, error)
 	Keys      *apikey.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher

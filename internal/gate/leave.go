@@ -34,16 +34,12 @@ func (c Caller) signedIn() error {
 // [session.ErrEnded] if either is over. Routes that manage the user ask it,
 // because they must not act on a token that outlived its session.
 func (g *Gate) Caller(ctx context.Context, sessionID, userID string) (Caller, error) {
-	s, err := g.Sessions.Alive(ctx, session.ID(sessionID), userID)
-	if err != nil {
-		return Caller{}, err
-	}
-	u, err := g.Users.Store.ByID(ctx, user.ID(userID))
-	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
+	s, u, err := g.Holder(ctx, session.ID(sessionID))
+	if errors.Is(err, session.ErrNotFound) || err == nil && (!g.Sessions.Living(s, userID) || u.Disabled) {
 		return Caller{}, session.ErrEnded
 	}
 	if err != nil {
-		return Caller{}, fmt.Errorf("gate: look up user: %w", err)
+		return Caller{}, fmt.Errorf("gate: look up session and user: %w", err)
 	}
 	return Caller{User: u, Session: s}, nil
 }

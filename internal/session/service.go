@@ -147,10 +147,15 @@ func (s *Service) Alive(ctx context.Context, id ID, userID string) (Session, err
 	if err != nil {
 		return Session{}, fmt.Errorf("session: look up: %w", err)
 	}
-	if found.UserID != userID || found.Over(s.clock()) {
+	if !s.Living(found, userID) {
 		return Session{}, ErrEnded
 	}
 	return found, nil
+}
+
+// Living reports whether a session that was found is not over and is the user's.
+func (s *Service) Living(found Session, userID string) bool {
+	return found.UserID == userID && !found.Over(s.clock())
 }
 
 // List returns the user's living sessions, newest use first.

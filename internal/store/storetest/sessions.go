@@ -35,6 +35,10 @@ func sessionsReadBack(k kit) {
 		got, err := k.db.Sessions().ByID(k.Context(), s.ID)
 		k.must(err)
 		k.equal(got, s)
+		held, holder, err := k.db.Holder(k.Context(), s.ID)
+		k.must(err)
+		k.equal(held, s)
+		k.equal(holder, u)
 	}
 	empty := k.session(u, func(s *session.Session) { s.Device, s.IP, s.UserAgent = "", "", "" })
 	got, err := k.db.Sessions().ByID(k.Context(), empty.ID)
@@ -50,6 +54,9 @@ func sessionsStrange(k kit) {
 		got, err := k.db.Sessions().ByID(k.Context(), s.ID)
 		k.must(err)
 		k.equal([]string{got.Device, got.UserAgent}, []string{want, want})
+		held, _, err := k.db.Holder(k.Context(), s.ID)
+		k.must(err)
+		k.equal(held, got)
 	}
 }
 
@@ -57,6 +64,8 @@ func sessionsNone(k kit) {
 	s := k.session(k.user("ada"))
 	for _, id := range append(strange(), "") {
 		_, err := k.db.Sessions().ByID(k.Context(), session.ID(id))
+		k.wantErr(err, session.ErrNotFound)
+		_, _, err = k.db.Holder(k.Context(), session.ID(id))
 		k.wantErr(err, session.ErrNotFound)
 		r := rotation(s)
 		r.ID = session.ID(id)
