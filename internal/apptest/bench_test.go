@@ -1,7 +1,9 @@
 package apptest_test
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -41,5 +43,25 @@ func BenchmarkRequest(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkRefresh rotates the tokens of one session, one after another.
+func BenchmarkRefresh(b *testing.B) {
+	s := apptest.Start(b)
+	s.SignUp(b, ada)
+	token := s.SignIn(b, ada).Refresh
+	b.ReportAllocs()
+	for b.Loop() {
+		body := strings.NewReader(`{"refresh_token":"` + token + `"}`)
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "http://localhost/v1/refresh", body)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		s.API.ServeHTTP(w, r)
+		var next apptest.Tokens
+		if err := json.Unmarshal(w.Body.Bytes(), &next); err != nil || w.Code != http.StatusOK {
+			b.Fatalf("%d %s", w.Code, w.Body)
+		}
+		token = next.Refresh
 	}
 }

@@ -45,7 +45,7 @@ func wrap(ctx context.Context, op string, err error) error {
 		return nil
 	}
 	switch {
-	case errors.Is(context.Cause(ctx), errStalled):
+	case errors.Is(context.Cause(ctx), errStalled), errors.Is(err, errStalled):
 		return &UnavailableError{fmt.Errorf("store: %s: %w: %w", op, errStalled, err)}
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 		return fmt.Errorf("store: %s: %w: %w", op, ctx.Err(), err)
@@ -69,6 +69,7 @@ func unavailable(err error) bool {
 		return true
 	}
 	for _, gone := range []error{
+		errAlongside,
 		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, pgconn.ErrConnClosed, io.EOF, io.ErrUnexpectedEOF,
 		// With ctx alive, these are of somebody else who prepared the same statement.
 		context.Canceled, context.DeadlineExceeded,

@@ -53,8 +53,8 @@ func openSQLite(ctx context.Context, c Config, path string) (*DB, error) {
 		return nil, errors.Join(err, d.writer.Close())
 	}
 	db := &DB{dialect: d, timeout: c.Timeout}
-	// Statements are not prepared for the writer: GORM would wait for the one
-	// connection while it holds the statement, and a transaction that holds the
+	// GORM prepares no statements for the writer, the group does: GORM would wait for the
+	// one connection while it holds the statement, and a transaction that holds the
 	// connection would wait for the statement.
 	if db.writer, err = gorm.Open(sqliteDialector(d.writer), config(c.Logger, false)); err == nil {
 		db.readers, err = gorm.Open(sqliteDialector(d.readers), config(c.Logger, true))
@@ -62,6 +62,7 @@ func openSQLite(ctx context.Context, c Config, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open SQLite database %s: %w", path, err), db.Close())
 	}
+	db.group = newGroup(d.writer, db.writer, c.Timeout)
 	return db, nil
 }
 

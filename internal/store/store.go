@@ -49,6 +49,7 @@ type DB struct {
 	dialect dialect
 	writer  *gorm.DB
 	readers *gorm.DB // the same as writer on PostgreSQL
+	group   *group   // nil on PostgreSQL, which shares commits itself
 	timeout time.Duration
 	server  server // nil on SQLite
 }

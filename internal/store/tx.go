@@ -24,7 +24,7 @@ func (db *DB) InTx(ctx context.Context, f func(ctx context.Context) error) error
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
 	var failed error
-	err := db.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err := db.together(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		failed = f(context.WithValue(ctx, txKey{db}, tx))
 		return failed
 	})
@@ -32,6 +32,13 @@ func (db *DB) InTx(ctx context.Context, f func(ctx context.Context) error) error
 		return failed
 	}
 	return wrap(ctx, "transaction", err)
+}
+
+func (db *DB) together(ctx context.Context, f func(ctx context.Context, tx *gorm.DB) error) error {
+	if db.group != nil {
+		return db.group.do(ctx, false, f)
+	}
+	return db.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return f(ctx, tx) })
 }
 
 // read runs a query: in the transaction of ctx, or on a reader.
@@ -42,7 +49,17 @@ func read[T any](ctx context.Context, db *DB, op string, f func(ctx context.Cont
 // change runs a statement that writes and returns: in the transaction of ctx, or
 // on the writer.
 func change[T any](ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) (T, error)) (T, error) {
-	return run(ctx, db, db.writer, op, f)
+	if _, ok := db.tx(ctx); ok || db.group == nil {
+		return run(ctx, db, db.writer, op, f)
+	}
+	ctx, cancel := db.bound(ctx)
+	defer cancel()
+	var v T
+	err := db.group.do(ctx, true, func(ctx context.Context, q *gorm.DB) (err error) {
+		v, err = f(ctx, q)
+		return err
+	})
+	return v, wrap(ctx, op, err)
 }
 
 // write is change for statements that return nothing.

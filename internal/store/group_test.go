@@ -1,0 +1,240 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+func someone(i int) user.User {
+	return user.User{ID: user.ID(strconv.Itoa(i)), Username: user.Username("u" + strconv.Itoa(i))}
+}
+
+// grouped lets writes gather behind one that is held, and returns what became of each.
+// The first, number 0, is the one that is held.
+func grouped(t *testing.T, db *DB, writes ...func(ctx context.Context) error) []error {
+	t.Helper()
+	results := make([]error, len(writes))
+	held, release := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		results[0] = db.InTx(t.Context(), func(ctx context.Context) error {
+			close(held)
+			<-release
+			return writes[0](ctx)
+		})
+	})
+	<-held
+	for i, w := range writes[1:] {
+		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					results[1+i] = fmt.Errorf("%w: %v", errPanicked, p)
+				}
+			}()
+			results[1+i] = db.InTx(t.Context(), w)
+		})
+		for waiting := 0; waiting <= i; time.Sleep(time.Millisecond) {
+			db.group.mu.Lock()
+			waiting = len(db.group.waiting)
+			db.group.mu.Unlock()
+		}
+	}
+	close(release)
+	wg.Wait()
+	return results
+}
+
+func add(db *DB, i int) func(ctx context.Context) error {
+	return func(ctx context.Context) error { return db.Users().Create(ctx, someone(i)) }
+}
+
+func users(t *testing.T, db *DB) string {
+	t.Helper()
+	all, err := db.Users().List(t.Context(), "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, u := range all {
+		ids = append(ids, string(u.ID))
+	}
+	return fmt.Sprint(ids)
+}
+
+func TestWritesThatWaitShareACommit(t *testing.T) {
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	var commits []int64
+	version := func(ctx context.Context, q *gorm.DB) (v int64, err error) {
+		return v, q.WithContext(ctx).Raw("PRAGMA data_version").Scan(&v).Error
+	}
+	note := func(i int) func(ctx context.Context) error {
+		return func(ctx context.Context) error {
+			// A reader sees another number after each commit of the writer's.
+			v, err := version(context.WithoutCancel(t.Context()), db.readers)
+			commits = append(commits, v)
+			return errors.Join(err, add(db, i)(ctx))
+		}
+	}
+	for i, err := range grouped(t, db, note(0), note(1), note(2), note(3)) {
+		if err != nil {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	if fmt.Sprint(commits[1:]) != fmt.Sprint(commits[:3]) {
+		t.Errorf("there was a commit between them: %v", commits)
+	}
+	if got := users(t, db); got != "[0 1 2 3]" {
+		t.Errorf("users: %s", got)
+	}
+}
+
+func TestOneThatFailsIsUndoneAlone(t *testing.T) {
+	refused := errors.New("refused")
+	failing := map[string]struct {
+		write func(db *DB, ctx context.Context) error
+		want  error
+	}{
+		"by itself": {func(db *DB, ctx context.Context) error { return errors.Join(add(db, 9)(ctx), refused) }, refused},
+		"by a constraint": {
+			func(db *DB, ctx context.Context) error { return errors.Join(add(db, 9)(ctx), add(db, 1)(ctx)) }, user.ErrIdentityTaken,
+		},
+	}
+	for name, f := range failing {
+		for _, place := range []int{0, 2, 3} {
+			t.Run(fmt.Sprintf("%s, in place %d", name, place), func(t *testing.T) {
+				db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+				if err := add(db, 1)(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				writes := []func(ctx context.Context) error{add(db, 2), add(db, 3), add(db, 4), add(db, 5)}
+				writes[place] = func(ctx context.Context) error { return f.write(db, ctx) }
+				want := []string{"2", "3", "4", "5"}
+				for i, err := range grouped(t, db, writes...) {
+					if i == place && !errors.Is(err, f.want) || i != place && err != nil {
+						t.Errorf("write %d: %v", i, err)
+					}
+				}
+				want = append([]string{"1"}, append(want[:place:place], want[place+1:]...)...)
+				if got := users(t, db); got != fmt.Sprint(want) {
+					t.Errorf("users: %s, want %v", got, want)
+				}
+			})
+		}
+	}
+}
+
+func TestOneThatPanicsIsUndoneAlone(t *testing.T) {
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	results := grouped(t, db, add(db, 0), func(ctx context.Context) error {
+		_ = add(db, 3)(ctx)
+		panic("boom")
+	}, add(db, 2))
+	if !errors.Is(results[1], errPanicked) || errors.Join(results[0], results[2]) != nil {
+		t.Errorf("results %v", results)
+	}
+	if err := add(db, 4)(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := users(t, db); got != "[0 2 4]" {
+		t.Errorf("users: %s", got)
+	}
+}
+
+func TestOneThatGivesUpIsUndoneAlone(t *testing.T) {
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	ctx, cancel := context.WithCancel(t.Context())
+	var during error
+	results := grouped(t, db, add(db, 0), func(context.Context) error {
+		// Another one waits, and gives up before its turn.
+		var wg sync.WaitGroup
+		waits, leave := context.WithCancel(t.Context())
+		var left error
+		wg.Go(func() { left = db.InTx(waits, add(db, 7)) })
+		time.Sleep(10 * time.Millisecond)
+		leave()
+		wg.Wait()
+		if !errors.Is(left, context.Canceled) {
+			t.Errorf("one that left the queue: %v", left)
+		}
+		return nil
+	}, add(db, 2))
+	during = db.InTx(ctx, func(ctx context.Context) error {
+		cancel()
+		return add(db, 8)(ctx)
+	})
+	if !errors.Is(during, context.Canceled) || errors.Join(results...) != nil {
+		t.Errorf("one that gave up in its turn: %v, the others %v", during, results)
+	}
+	if got := users(t, db); got != "[0 2]" {
+		t.Errorf("users: %s", got)
+	}
+}
+
+// TestAcknowledgedIsThere fills the disk, as SQLite sees it, under many writes at once:
+// what was acknowledged is there, and nothing else.
+func TestAcknowledgedIsThere(t *testing.T) {
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	limit := func(pages int) {
+		if _, err := db.SQLDB()["writer"].ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages)); err != nil {
+			t.Error(err)
+		}
+	}
+	var mu sync.Mutex
+	there := map[string]bool{}
+	var failed int
+	round := func(from int) {
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				u := someone(from + i)
+				u.PasswordHash = fmt.Sprintf("%02000d", i)
+				err := db.InTx(t.Context(), func(ctx context.Context) error { return db.Users().Create(ctx, u) })
+				mu.Lock()
+				defer mu.Unlock()
+				there[string(u.ID)] = err == nil
+				if err != nil {
+					failed++
+					if _, ok := errors.AsType[*UnavailableError](err); !ok {
+						t.Errorf("user %s: %v", u.ID, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	round(100)
+	var pages int
+	if err := db.SQLDB()["writer"].QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	limit(pages + 10)
+	round(200)
+	if failed == 0 {
+		t.Error("nothing failed")
+	}
+	limit(1 << 30)
+	round(300)
+	all, err := db.Users().List(t.Context(), "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, u := range all {
+		found[string(u.ID)] = true
+	}
+	for id, acknowledged := range there {
+		if acknowledged != found[id] {
+			t.Errorf("user %s: acknowledged %t, there %t", id, acknowledged, found[id])
+		}
+	}
+}
