@@ -24,8 +24,8 @@ const (
 // group lets writes that wait for SQLite's one writer share a transaction, and so one
 // fsync. Who finds the writer free goes at once; who comes meanwhile is in the next
 // group. Each member runs in the caller's goroutine, one after another, behind a
-// savepoint, so that one that fails is undone alone. All of them get the outcome
-// of the commit, and nobody an answer before it.
+// savepoint, so that one that fails is undone alone. Nobody gets an answer
+// before the commit.
 type group struct {
 	pool    *sql.DB
 	gorm    *gorm.DB
@@ -64,8 +64,9 @@ func newGroup(pool *sql.DB, writer *gorm.DB, timeout time.Duration) *group {
 	return &group{pool: pool, gorm: writer, timeout: timeout, statements: map[string]*sql.Stmt{}}
 }
 
-// do runs f in a transaction that others may share, and returns f's error, or that of
-// the commit. f gets a context with ctx's values that does not end with ctx, because
+// do runs f in a transaction that others may share, and returns the error of the commit,
+// or f's: one that f failed for may be what others wrote, and is not so before their
+// commit. f gets a context with ctx's values that does not end with ctx, because
 // interrupting a statement would undo what others wrote. What f wrote is undone if ctx
 // has ended when f is through.
 func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context, tx *gorm.DB) error) error {
@@ -86,12 +87,13 @@ func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context,
 			return err
 		}
 	}
-	if err := m.run(p, f); err != nil { //nolint:contextcheck // m has it
-		return err
-	}
+	failed := m.run(p, f) //nolint:contextcheck // m has it
 	select {
 	case err := <-m.result:
-		return err
+		if err != nil {
+			return err
+		}
+		return failed
 	case <-p.ctx.Done():
 		return context.Cause(p.ctx) //nolint:contextcheck // the group's
 	}
@@ -180,11 +182,11 @@ func (g *group) commit() {
 	conns := &preparing{Tx: tx, statements: g.statements}
 	q := g.gorm.Session(&gorm.Session{NewDB: true, Context: ctx})
 	q.Statement.ConnPool = conns
-	members, err := g.collect(ctx, first, tx, q)
-	if err == nil && len(members) > 0 {
+	members, wrote, err := g.collect(ctx, first, tx, q)
+	if err == nil && wrote {
 		err = tx.Commit()
 	}
-	if err != nil || len(members) == 0 {
+	if err != nil || !wrote {
 		g.rollback(tx)
 	}
 	for _, m := range members {
@@ -210,34 +212,31 @@ func (g *group) rollback(tx *sql.Tx) {
 	_, _ = g.pool.ExecContext(context.Background(), "ROLLBACK") //nolint:errcheck // see above
 }
 
-// collect gives first and then others their turns, and returns those whose writes are in
-// tx. An error means that none of them is.
-func (g *group) collect(ctx context.Context, first *member, tx *sql.Tx, q *gorm.DB) (members []*member, err error) {
+// collect gives first and then others their turns, and returns all that had one, and
+// whether there is something to commit. An error means that the transaction is broken.
+func (g *group) collect(ctx context.Context, first *member, tx *sql.Tx, q *gorm.DB) (members []*member, wrote bool, err error) {
 	begin := time.Now() //nolint:forbidigo // for a span
+	members = []*member{first}
 	first.turn <- part{ctx, q}
 	if failed := <-first.over; failed != nil {
-		return nil, nil //nolint:nilerr // it was alone, and goes with the transaction
+		return members, false, nil //nolint:nilerr // it was alone, and goes with the transaction
 	}
-	members = []*member{first}
 	for len(members) < groupMembers && time.Since(begin) < groupSpan {
 		m, ok := g.next()
 		if !ok {
 			break
 		}
-		in, err := m.behind(ctx, tx, q)
-		if err != nil {
-			return members, fmt.Errorf("%w: %w", errAlongside, err)
-		}
-		if in {
-			members = append(members, m)
+		members = append(members, m)
+		if err := m.behind(ctx, tx, q); err != nil {
+			return members, false, fmt.Errorf("%w: %w", errAlongside, err)
 		}
 	}
-	return members, nil
+	return members, true, nil
 }
 
-// behind gives m its turn after others, and reports whether its writes are in tx. An
-// error means that the transaction is broken for all.
-func (m *member) behind(ctx context.Context, tx *sql.Tx, q *gorm.DB) (in bool, err error) {
+// behind gives m its turn after others. An error means that the transaction is broken for
+// all.
+func (m *member) behind(ctx context.Context, tx *sql.Tx, q *gorm.DB) error {
 	savepoint := func(words string) error {
 		if m.single {
 			return nil
@@ -246,22 +245,17 @@ func (m *member) behind(ctx context.Context, tx *sql.Tx, q *gorm.DB) (in bool, e
 		return err
 	}
 	if err := savepoint("SAVEPOINT member"); err != nil {
-		m.result <- err
-		return false, err
+		return err
 	}
 	m.turn <- part{ctx, q}
 	failed := <-m.over
 	switch {
 	case failed == nil:
-		if err := savepoint("RELEASE member"); err != nil {
-			m.result <- err
-			return false, err
-		}
-		return true, nil
+		return savepoint("RELEASE member")
 	case breaks(failed) || ctx.Err() != nil:
-		return false, failed
+		return failed
 	}
-	return false, savepoint("ROLLBACK TO member; RELEASE member")
+	return savepoint("ROLLBACK TO member; RELEASE member")
 }
 
 // breaks reports whether SQLite may have undone the whole transaction: it does for some

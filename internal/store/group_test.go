@@ -238,3 +238,31 @@ func TestAcknowledgedIsThere(t *testing.T) {
 		}
 	}
 }
+
+// TestLoserSeesTheWinner has two take one name in one group. Who loses must find the
+// other one in the database.
+func TestLoserSeesTheWinner(t *testing.T) {
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	var found error
+	late := func(ctx context.Context) error {
+		time.Sleep(20 * time.Millisecond) // the group has a third member, so that its commit comes later
+		return add(db, 3)(ctx)
+	}
+	lose := func(ctx context.Context) error { return add(db, 1)(ctx) }
+	results := make(chan error, 1)
+	all := grouped(t, db, add(db, 1), func(ctx context.Context) error {
+		go func() {
+			err := db.InTx(t.Context(), lose)
+			_, found = db.Users().ByID(t.Context(), "1")
+			results <- err
+		}()
+		time.Sleep(10 * time.Millisecond)
+		return add(db, 2)(ctx)
+	}, late)
+	if err := <-results; !errors.Is(err, user.ErrIdentityTaken) || found != nil {
+		t.Errorf("the loser: %v; the winner: %v", err, found)
+	}
+	if err := errors.Join(all...); err != nil {
+		t.Error(err)
+	}
+}

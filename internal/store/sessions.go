@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -42,13 +43,12 @@ func (r sessionRow) session() session.Session {
 }
 
 // rotate is the compare-and-swap. The absolute end caps the idle one here, where
-// nobody can forget it.
+// nobody can forget it. It returns what the caller does not know.
 const rotate = `
-UPDATE sessions SET generation = generation + 1, last_used_at = @at, retry = @retry,
-	expires_at = CASE WHEN absolute_at < @idle THEN absolute_at ELSE @idle END
-WHERE id = @id AND user_id = @user AND mode = @mode AND generation = @from AND ended_at = 0 AND expires_at > @at
-RETURNING id, user_id, mode, device, ip, user_agent, created_at, generation, last_used_at, retry, expires_at,
-	absolute_at, ended_at, end_reason`
+UPDATE sessions SET generation = generation + 1, last_used_at = ?, retry = ?,
+	expires_at = CASE WHEN absolute_at < ? THEN absolute_at ELSE ? END
+WHERE id = ? AND user_id = ? AND mode = ? AND generation = ? AND ended_at = 0 AND expires_at > ?
+RETURNING device, ip, user_agent, created_at, expires_at, absolute_at`
 
 // Sessions is the [session.Store] kept in the database.
 type Sessions struct{ db *DB }
@@ -72,19 +72,20 @@ func (s *Sessions) Create(ctx context.Context, o session.Session) error {
 
 // Rotate implements [session.Store].
 func (s *Sessions) Rotate(ctx context.Context, r session.Rotation) (session.Session, error) {
-	rows, err := change(ctx, s.db, "rotate session", func(ctx context.Context, q *gorm.DB) ([]sessionRow, error) {
-		return gorm.G[sessionRow](q).Raw(rotate, map[string]any{
-			"at": micros(r.At), "retry": string(r.Retry), "idle": micros(r.IdleUntil),
-			"id": text(r.ID), "user": text(r.UserID), "mode": string(r.Mode), "from": int64(r.From),
-		}).Find(ctx)
-	})
-	if err != nil {
-		return session.Session{}, err
+	row := sessionRow{
+		ID: string(r.ID), UserID: r.UserID, Mode: string(r.Mode), Generation: int64(r.From) + 1,
+		LastUsedAt: micros(r.At), Retry: string(r.Retry),
 	}
-	if len(rows) == 0 {
+	idle := micros(r.IdleUntil)
+	err := write(ctx, s.db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
+		return q.WithContext(ctx).Raw(rotate,
+			row.LastUsedAt, row.Retry, idle, idle, text(r.ID), text(r.UserID), row.Mode, int64(r.From), row.LastUsedAt,
+		).Row().Scan(&row.Device, &row.IP, &row.UserAgent, &row.CreatedAt, &row.ExpiresAt, &row.AbsoluteAt)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
 		return session.Session{}, session.ErrConflict
 	}
-	return rows[0].session(), nil
+	return row.session(), err
 }
 
 // ByID implements [session.Store].

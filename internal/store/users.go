@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -65,13 +66,28 @@ func (s *Users) Create(ctx context.Context, u user.User) error {
 	return err
 }
 
+// userByID is asked at each refresh, and is scanned by hand as [holder] is.
+const userByID = `
+SELECT username, email, email_verified, roles, external_id, password_hash, disabled, created_at, tokens_valid_after
+FROM users WHERE id = ?`
+
 // ByID implements [user.Store].
 func (s *Users) ByID(ctx context.Context, id user.ID) (user.User, error) {
-	var lock []clause.Expression
 	if _, ok := s.db.tx(ctx); ok {
-		lock = s.db.dialect.lockRows()
+		return s.one(ctx, "select user by id", "id = ?", text(id), s.db.dialect.lockRows()...)
 	}
-	return s.one(ctx, "select user by id", "id = ?", text(id), lock...)
+	row, err := read(ctx, s.db, "select user by id", func(ctx context.Context, q *gorm.DB) (userRow, error) {
+		r := userRow{ID: string(id)}
+		return r, q.WithContext(ctx).Raw(userByID, text(id)).Row().Scan(&r.Username, &r.Email, &r.EmailVerified, &r.Roles, &r.ExternalID,
+			&r.PasswordHash, &r.Disabled, &r.CreatedAt, &r.TokensValidAfter)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return user.User{}, user.ErrNotFound
+	}
+	if err != nil {
+		return user.User{}, err
+	}
+	return row.user()
 }
 
 // ByIdentifier implements [user.Store].
