@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/jotgate/jotgate/internal/apikey"
+	"github.com/jotgate/jotgate/internal/client"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/oauth"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -27,53 +30,64 @@ const castPassword = canary + " correct horse battery"
 // recast makes a new cast.
 func (s *stage) recast() {
 	s.Helper()
-	ctx, v := s.Context(), &flow.Visit{}
-	c := &cast{name: "user-0", password: castPassword}
-	if s.cast != nil {
-		var n int
+	n := 0
+	if s.cast == nil {
+		s.adminKey = s.administer()
+	} else {
 		_, err := fmt.Sscanf(s.cast.name, "user-%d", &n)
 		s.must(err)
-		c.name, c.adminKey = fmt.Sprintf("user-%d", n+1), s.cast.adminKey
-	} else {
-		c.adminKey = s.administer()
 	}
-	_, err := s.gate.Register(ctx, gate.Registration{Username: c.name, Email: c.name + "@example.com", Password: c.password}, v)
-	s.must(err)
-	login := gate.Credentials{Identifier: c.name, Password: c.password, Mode: session.Bearer}
-	c.one, err = s.gate.Login(ctx, login, v)
-	s.must(err)
-	c.two, err = s.gate.Login(ctx, login, v)
-	s.must(err)
-	c.keyID, c.key = s.keyOf(c.one, "backup")
-	c.client = s.program([]string{"orders:read"})
-	s.cast, s.seen = c, 0
-	c.token = raw(s.token(c.client, ""))
+	s.cast, s.seen = s.newCast(fmt.Sprintf("user-%d", n+1)), 0
+	s.cast.adminKey = s.adminKey
 }
 
-// administer makes an administrator, and returns their key.
-func (s *stage) administer() string {
-	s.Helper()
-	v := &flow.Visit{}
-	_, err := s.gate.CreateUser(s.Context(), gate.Registration{Username: "root", Password: castPassword}, []user.Role{"admin"})
-	s.must(err)
-	t, err := s.gate.Login(s.Context(), gate.Credentials{Identifier: "root", Password: castPassword, Mode: session.Bearer}, v)
-	s.must(err)
-	s.must(s.gate.Logout(s.Context(), string(t.Session.ID), string(t.User.ID), v)) // so that the feed has something
-	t, err = s.gate.Login(s.Context(), gate.Credentials{Identifier: "root", Password: castPassword, Mode: session.Bearer}, v)
-	s.must(err)
-	_, key := s.keyOf(t, "tools", "admin")
-	_, err = s.gate.KeyHolder(s.Context(), key) // its use is on record for a minute
-	s.must(err)
+func (a *api) newCast(name string, roles ...user.Role) *cast {
+	a.Helper()
+	c := &cast{name: name, password: castPassword}
+	_, err := a.gate.CreateUser(a.Context(), gate.Registration{Username: c.name, Email: c.name + "@example.com", Password: c.password}, roles)
+	a.must(err)
+	c.one, c.two = a.enter(name, session.Bearer), a.enter(name, session.Bearer)
+	c.keyID, c.key = a.keyOf(c.one, time.Hour)
+	c.client = a.program([]string{"orders:read"})
+	c.token = a.clientToken(c.client)
+	return c
+}
+
+func (a *api) enter(name string, mode session.Mode) gate.Tokens {
+	a.Helper()
+	t, err := a.gate.Login(a.Context(), gate.Credentials{Identifier: name, Password: castPassword, Mode: mode}, &flow.Visit{})
+	a.must(err)
+	return t
+}
+
+func (a *api) clientToken(p program) string {
+	a.Helper()
+	issued, err := a.oauth.Token(a.Context(), client.ID(p.id), p.secret, oauth.Grant{}, &flow.Visit{})
+	a.must(err)
+	return issued.Access
+}
+
+// administer makes an administrator, and returns their key. A session of theirs
+// has ended, so that the feed has something to tell.
+func (a *api) administer() string {
+	a.Helper()
+	_, err := a.gate.CreateUser(a.Context(), gate.Registration{Username: "root", Password: castPassword}, []user.Role{"admin"})
+	a.must(err)
+	gone := a.enter("root", session.Bearer)
+	a.must(a.gate.Logout(a.Context(), string(gone.Session.ID), string(gone.User.ID), &flow.Visit{}))
+	_, key := a.keyOf(a.enter("root", session.Bearer), 0, "admin")
+	_, err = a.gate.KeyHolder(a.Context(), key) // its use is on record for a minute
+	a.must(err)
 	return key
 }
 
-func (s *stage) keyOf(t gate.Tokens, name string, scopes ...string) (id, key string) {
-	s.Helper()
-	d, err := s.gate.Keys.Draft(name, scopes, 0)
-	s.must(err)
+func (a *api) keyOf(t gate.Tokens, life time.Duration, scopes ...string) (id, key string) {
+	a.Helper()
+	d, err := a.gate.Keys.Draft("backup", scopes, life)
+	a.must(err)
 	var k apikey.Key
-	k, key, err = s.gate.CreateKey(s.Context(), gate.Caller{User: t.User, Session: t.Session}, d, &flow.Visit{})
-	s.must(err)
+	k, key, err = a.gate.CreateKey(a.Context(), gate.Caller{User: t.User, Session: t.Session}, d, &flow.Visit{})
+	a.must(err)
 	return string(k.ID), key
 }
 
