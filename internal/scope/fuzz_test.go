@@ -10,8 +10,8 @@ import (
 	"github.com/jotgate/jotgate/internal/scope"
 )
 
-// FuzzParse compares with the syntax as the contract writes it.
-func FuzzParse(f *testing.F) {
+// FuzzParseScopes compares with the syntax as the contract writes it.
+func FuzzParseScopes(f *testing.F) {
 	for _, s := range []string{"", "a", "b a b", "orders:read admin", "A", "a  b", "a\x00", "ａ", strings.Repeat("a", 65), strings.Repeat("a ", 65)} {
 		f.Add(s)
 	}

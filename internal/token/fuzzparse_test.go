@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// FuzzParse reads payloads as if they were signed: a key that leaked must not
+// FuzzParsePayload reads payloads as if they were signed: a key that leaked must not
 // bring the program down as well.
-func FuzzParse(f *testing.F) {
+func FuzzParsePayload(f *testing.F) {
 	for _, s := range []string{
 		`{"iss":"i","aud":"i","sub":"u","sid":"s","gen":1,"jti":"j","iat":1,"exp":2}`, `{}`, `null`, `[]`, `{"gen":1e3}`, `{"gen":9223372036854775808}`,
 		`{"gen":-1,"iat":-9223372036854775808,"exp":9223372036854775807}`, `{"sid":null}`, `{"gen":1,"gen":2}`, `{"sub":"\u0000"}`,
