@@ -49,8 +49,7 @@ const authorization, cookieHeader = "Authorization: Bearer ", "Cookie: "
 
 func (h *holder) show(a *api, credential string) {
 	access, refresh := cookieHeader+bearer.CookieName+"=", cookieHeader+"__Host-Http-jotgate-refresh="
-	var shown map[string][]string
-	shown = map[string][]string{
+	shown := map[string][]string{
 		"none": nil, "garbage": {authorization + "garbage"}, "another scheme": {"Authorization: Digest a=b"},
 		"garbage in cookies":    {access + "garbage; " + refresh[len(cookieHeader):] + "garbage", sameOrigin},
 		"two headers":           {authorization + h.one.Access, authorization + h.one.Access},

@@ -1,7 +1,6 @@
 package keyset_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -64,7 +63,7 @@ func FuzzImport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, which byte) {
 		alg := algorithms[int(which)%len(algorithms)]
 		s := keyset.New(&memory{}, master, keyset.Config{PublishAhead: 1, Retain: retaining, Now: now})
-		info, err := s.Import(context.Background(), text, alg)
+		info, err := s.Import(t.Context(), text, alg)
 		if err != nil {
 			if !errors.Is(err, keyset.ErrUnusableKey) || info.KID != "" {
 				t.Errorf("%q: %+v, %v", text, info, err)

@@ -18,9 +18,20 @@ import (
 // in it, and a client authenticates in one way or not at all.
 func FuzzForm(f *testing.F) {
 	for _, s := range [][2]string{
-		{"grant_type=client_credentials&scope=a+b", "Basic YTpi"}, {"token=x&token=y", ""}, {"client_id=a&client_secret=b", ""},
-		{"client_id=a&client_secret=b", "Basic YTpi"}, {"client_id=b", "Basic YTpi"}, {"a=%zz", ""}, {"a=%00", ""}, {"a=%ff", ""}, {"a;b", ""},
-		{"=&&=", "Basic"}, {"%61=1&a=2", "basic YTo="}, {"token=", "Basic OmI="}, {"token=x", "Basic JTAwOiVmZg=="}, {"token=x", "Bearer x"},
+		{"grant_type=client_credentials&scope=a+b", "Basic YTpi"},
+		{"token=x&token=y", ""},
+		{"client_id=a&client_secret=b", ""},
+		{"client_id=a&client_secret=b", "Basic YTpi"},
+		{"client_id=b", "Basic YTpi"},
+		{"a=%zz", ""},
+		{"a=%00", ""},
+		{"a=%ff", ""},
+		{"a;b", ""},
+		{"=&&=", "Basic"},
+		{"%61=1&a=2", "basic YTo="},
+		{"token=", "Basic OmI="},
+		{"token=x", "Basic JTAwOiVmZg=="},
+		{"token=x", "Bearer x"},
 	} {
 		f.Add(s[0], s[1])
 	}

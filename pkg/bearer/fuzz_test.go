@@ -66,8 +66,14 @@ func FuzzClaims(f *testing.F) {
 // FuzzOrigin: a write is let through by two exact texts and nothing else.
 func FuzzOrigin(f *testing.F) {
 	for _, s := range [][3]string{
-		{"POST", "same-origin", ""}, {"POST", "", "https://app.example.com"}, {"POST", "Same-Origin", "null"}, {"get", "", ""}, {"HEAD", "cross-site", "x"},
-		{"POST", " same-origin", "https://app.example.com "}, {"DELETE", "same-origin, cross-site", "https://app.example.com.evil.example"}, {"", "", ""},
+		{"POST", "same-origin", ""},
+		{"POST", "", "https://app.example.com"},
+		{"POST", "Same-Origin", "null"},
+		{"get", "", ""},
+		{"HEAD", "cross-site", "x"},
+		{"POST", " same-origin", "https://app.example.com "},
+		{"DELETE", "same-origin, cross-site", "https://app.example.com.evil.example"},
+		{"", "", ""},
 	} {
 		f.Add(s[0], s[1], s[2])
 	}
