@@ -19,6 +19,7 @@ var update = flag.Bool("update", false, "write testdata/access.tsv anew from the
 // by hand from the contract, and is written out in testdata/access.tsv for
 // readers; the program is not asked.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	rules, classes := readTable(accessRules), readTable(accessClasses)
 	routes := accessRoutes(t)
 	want := tabulate(routes, rules, classes)

@@ -15,6 +15,7 @@ import (
 // go on. What TestBadInput holds of one request is held of each, and both
 // databases answer alike all along.
 func TestSequences(t *testing.T) {
+	t.Parallel()
 	stages := bothStages(t)
 	moves, err := sequenceMoves()
 	if err != nil {
