@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -105,7 +106,7 @@ func areAudiences(list []string) bool {
 	}
 	for _, text := range list {
 		u, err := url.Parse(text)
-		if err != nil || !u.IsAbs() || u.Fragment != "" || len(text) > maxAudience || !isASCII(text) {
+		if err != nil || !u.IsAbs() || strings.Contains(text, "#") || len(text) > maxAudience || !isASCII(text) {
 			return false
 		}
 	}

@@ -30,7 +30,7 @@ func (s *server) visit(c *gin.Context) *flow.Visit {
 	addr := s.clientAddress(c.Request)
 	v := &flow.Visit{
 		Origin: audit.Origin{
-			IP: addressText(addr), UserAgent: truncate(c.Request.UserAgent(), maxUserAgent),
+			IP: addressText(addr), UserAgent: truncate(plainText(c.Request.UserAgent()), maxUserAgent),
 			RequestID: requestIDOf(c),
 		},
 		AddressKey: ratelimit.AddressKey(addr),
@@ -102,6 +102,10 @@ func addressText(a netip.Addr) string {
 	}
 	return a.String()
 }
+
+// plainText is s with what is not UTF-8 in it replaced: a header may have any byte
+// above 0x7f, and PostgreSQL stores no text that is none.
+func plainText(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
 // truncate cuts s to at most n bytes, not within a character.
 func truncate(s string, n int) string {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -50,9 +51,20 @@ func (s *server) clearDead(c *gin.Context, err error) {
 		return
 	}
 	switch {
-	case errors.Is(err, session.ErrEnded), errors.Is(err, bearer.ErrRevoked):
+	case errors.Is(err, session.ErrEnded), s.isOver(c.Request.Context(), err):
 		clearCookies(c, bearer.CookieName, refreshCookie)
 	case errors.Is(err, bearer.ErrInvalidToken):
 		clearCookies(c, bearer.CookieName)
 	}
+}
+
+// isOver reports whether err refuses the token of a session that has ended. That of
+// a user whose roles have changed is revoked too, and its session goes on.
+func (s *server) isOver(ctx context.Context, err error) bool {
+	revoked, ok := errors.AsType[*bearer.RevokedError](err)
+	if !ok {
+		return false
+	}
+	_, err = s.Gate.Caller(ctx, revoked.Claims.SessionID, revoked.Claims.Subject)
+	return errors.Is(err, session.ErrEnded)
 }

@@ -194,3 +194,20 @@ func TestDeadCookiesAreTakenBack(t *testing.T) {
 	}
 	a.do("POST", "/v1/refresh", nil, live.cookies(), sameOrigin).want(t, 200, "")
 }
+
+// A change of roles outdates the access token, and the refresh cookie brings the
+// next one.
+func TestOutdatedCookieClearsOnlyItself(t *testing.T) {
+	a := newAPI(t)
+	id := a.register("ada").text(t, "id")
+	for _, path := range []string{"/v1/me", "/v1/forward-auth"} {
+		live := a.login("ada", "cookie")
+		a.step(time.Second)
+		a.must(a.gate.SetRoles(t.Context(), userID(id), []role{"admin"}))
+		got := a.do("GET", path, nil, live.cookies()).want(t, 401, "invalid-token")
+		if len(got.Cookies()) != 1 || got.Cookies()[0].Name != bearer.CookieName {
+			t.Errorf("%s clears %v", path, got.Cookies())
+		}
+		a.do("POST", "/v1/refresh", nil, live.cookies(), sameOrigin).want(t, 200, "")
+	}
+}

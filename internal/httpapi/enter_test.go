@@ -267,3 +267,15 @@ func TestOverload(t *testing.T) {
 		t.Error("no login was refused although eight came at once to one worker with a queue of one")
 	}
 }
+
+// A header may hold any byte, and a column of PostgreSQL or a JSON text may not.
+func TestUserAgentIsKeptAsText(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		a.register("ada")
+		got := a.do("POST", "/v1/login", object{"identifier": "ada", "password": goodPass}, "User-Agent: app\xff/1").want(t, 200, "")
+		if ua := got.text(t, "session.user_agent"); ua != "app\ufffd/1" {
+			t.Errorf("user_agent = %q", ua)
+		}
+		a.do("GET", "/v1/sessions", nil, got.bearer(t)).want(t, 200, "")
+	})
+}

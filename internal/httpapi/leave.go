@@ -96,20 +96,23 @@ func (s *server) endSignIn(c *gin.Context, who signIn, cookies ...string) error 
 	return noContent(c)
 }
 
-// ofAccess returns whose access token it is. That of an ended session counts, and
-// names nobody: there is nothing left to end.
+// ofAccess returns whose access token it is. A revoked one counts: its session may
+// have ended, or go on because only the token is outdated, as after a change of
+// roles.
 func (s *server) ofAccess(ctx context.Context, raw string, mode session.Mode) (signIn, error) {
 	claims, err := s.Verifier.Verify(ctx, raw)
-	if errors.Is(err, bearer.ErrRevoked) {
-		return signIn{}, nil
+	revoked, isRevoked := errors.AsType[*bearer.RevokedError](err)
+	if isRevoked {
+		claims = revoked.Claims
 	}
-	if err != nil {
+	switch {
+	case err != nil && !isRevoked:
 		return signIn{}, err
-	}
-	if claims.Mode != string(mode) {
+	case claims.Mode != string(mode):
 		return signIn{}, bearer.ErrWrongMode
-	}
-	if claims.SessionID == "" {
+	case claims.SessionID == "" && isRevoked:
+		return signIn{}, err
+	case claims.SessionID == "":
 		return signIn{}, gate.ErrSessionNeeded
 	}
 	return signIn{claims.SessionID, claims.Subject}, nil

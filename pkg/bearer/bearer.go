@@ -53,6 +53,15 @@ var (
 	ErrUnavailable = errors.New("bearer: tokens cannot be judged")
 )
 
+// RevokedError is the [ErrRevoked] of [Config.Revoked], with what the token says:
+// it is genuine, and who issued it may have to know whose it was.
+type RevokedError struct{ Claims *Claims }
+
+func (e *RevokedError) Error() string { return ErrRevoked.Error() }
+
+// Unwrap returns [ErrRevoked].
+func (e *RevokedError) Unwrap() error { return ErrRevoked }
+
 // ScopeError is a valid token without a scope that is needed.
 type ScopeError struct {
 	Scope string // the scopes needed, separated by spaces
@@ -224,7 +233,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	}
 	c := known.claims
 	if v.revoked != nil && v.revoked(&c) {
-		return nil, ErrRevoked
+		return nil, &RevokedError{&c}
 	}
 	if v.feed != nil {
 		if err := v.feed.check(ctx, token, known.keyID, &c); err != nil {

@@ -1,0 +1,54 @@
+package opaque_test
+
+import (
+	"hash/crc32"
+	"math/big"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/jotgate/jotgate/internal/opaque"
+)
+
+// FuzzValid computes the checksum in another way.
+func FuzzValid(f *testing.F) {
+	good := opaque.New("jg_")
+	for _, s := range []string{good, good[:48], good + "0", "jgs_" + good[3:], strings.ToUpper(good), "jg_" + strings.Repeat("0", 46), "", good[:10] + "\x00" + good[11:]} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !opaque.Valid("jg_", text) {
+			return
+		}
+		digits := strings.Map(func(r rune) rune { // big has the lower case first
+			switch {
+			case 'a' <= r && r <= 'z':
+				return r - 'a' + 'A'
+			case 'A' <= r && r <= 'Z':
+				return r - 'A' + 'a'
+			}
+			return r
+		}, text[len(text)-6:])
+		n, ok := new(big.Int).SetString(digits, 62)
+		if !ok || n.Int64() != int64(crc32.ChecksumIEEE([]byte(text[:len(text)-6]))) || len(text) != 49 {
+			t.Errorf("%q is taken", text)
+		}
+		if hint := opaque.Hint("jg_", text); len(hint) != 8 || !strings.HasPrefix(text, hint) {
+			t.Errorf("hint = %q", hint)
+		}
+	})
+}
+
+// FuzzIsName: what is a name can be stored, printed on one line and told apart
+// from nothing.
+func FuzzIsName(f *testing.F) {
+	for _, s := range []string{"backup", "", " ", "Ada’s laptop", "a\x00", "a\u200b", "\u202ea", "a\nb", "\xff", strings.Repeat("é", 128), strings.Repeat("é", 129), "\ufeffa"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n := len([]rune(text))
+		if opaque.IsName(text) && (!utf8.ValidString(text) || n == 0 || n > 128 || strings.ContainsAny(text, "\x00\n\r\u2028\u202e\u200b\ufeff")) {
+			t.Errorf("%q is taken", text)
+		}
+	})
+}
