@@ -43,15 +43,20 @@ func grouped(t *testing.T, db *DB, writes ...func(ctx context.Context) error) []
 			}()
 			results[1+i] = db.InTx(t.Context(), w)
 		})
-		for waiting := 0; waiting <= i; time.Sleep(time.Millisecond) {
-			db.group.mu.Lock()
-			waiting = len(db.group.waiting)
-			db.group.mu.Unlock()
-		}
+		waitFor(db, i+1)
 	}
 	close(release)
 	wg.Wait()
 	return results
+}
+
+// waitFor returns when n writes wait.
+func waitFor(db *DB, n int) {
+	for waiting := 0; waiting < n; time.Sleep(time.Millisecond) {
+		db.group.mu.Lock()
+		waiting = len(db.group.waiting)
+		db.group.mu.Unlock()
+	}
 }
 
 func add(db *DB, i int) func(ctx context.Context) error {
@@ -239,30 +244,37 @@ func TestAcknowledgedIsThere(t *testing.T) {
 	}
 }
 
-// TestLoserSeesTheWinner has two take one name in one group. Who loses must find the
-// other one in the database.
-func TestLoserSeesTheWinner(t *testing.T) {
+// TestLoserWaitsForTheWinner has two take one name in one group, which a third one keeps
+// open. Who loses is not told before the winner is in the database.
+func TestLoserWaitsForTheWinner(t *testing.T) {
 	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
-	var found error
-	late := func(ctx context.Context) error {
-		time.Sleep(20 * time.Millisecond) // the group has a third member, so that its commit comes later
-		return add(db, 3)(ctx)
-	}
-	lose := func(ctx context.Context) error { return add(db, 1)(ctx) }
-	results := make(chan error, 1)
-	all := grouped(t, db, add(db, 1), func(ctx context.Context) error {
-		go func() {
-			err := db.InTx(t.Context(), lose)
-			_, found = db.Users().ByID(t.Context(), "1")
-			results <- err
-		}()
-		time.Sleep(10 * time.Millisecond)
-		return add(db, 2)(ctx)
-	}, late)
-	if err := <-results; !errors.Is(err, user.ErrIdentityTaken) || found != nil {
-		t.Errorf("the loser: %v; the winner: %v", err, found)
-	}
-	if err := errors.Join(all...); err != nil {
-		t.Error(err)
+	told := make(chan struct{})
+	var early bool
+	var lost error
+	var wg sync.WaitGroup
+	results := grouped(t, db, func(ctx context.Context) error {
+		wg.Go(func() {
+			lost = db.InTx(t.Context(), add(db, 1))
+			close(told)
+		})
+		waitFor(db, 1)
+		wg.Go(func() {
+			if err := db.InTx(t.Context(), func(context.Context) error {
+				select {
+				case <-told:
+					early = true
+				case <-time.After(50 * time.Millisecond):
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		waitFor(db, 2)
+		return add(db, 1)(ctx)
+	})
+	wg.Wait()
+	if early || results[0] != nil || !errors.Is(lost, user.ErrIdentityTaken) {
+		t.Errorf("told early: %t; the winner %v, the loser %v", early, results[0], lost)
 	}
 }
