@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 FUZZ     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint check bench fuzz fuzz-release mutants e2e common-passwords
+.PHONY: help run build test race lint check bench fuzz fuzz-release mutants e2e common-passwords reproducible sbom vuln platforms
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,26 @@ run: build ## Build and serve on http://localhost:8080, with data in ./data
 
 build: ## Build the static binary bin/jotgate
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/jotgate ./cmd/jotgate
+
+reproducible: build ## Build again elsewhere, with nothing cached, and compare
+	@dir=$$(mktemp -d) && trap "rm -rf $$dir" EXIT && mkdir -p $$dir/else/where && \
+	  git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $$dir/else/where && \
+	  GOCACHE=$$dir/cache $(MAKE) --silent -C $$dir/else/where build VERSION='$(VERSION)' COMMIT='$(COMMIT)' && \
+	  sha256sum bin/jotgate $$dir/else/where/bin/jotgate && cmp bin/jotgate $$dir/else/where/bin/jotgate
+
+# From the program and not from go.mod: what is linked, with the sums of go.sum.
+sbom: build ## Write dist/jotgate.cdx.json, the modules in the program (CycloneDX)
+	@mkdir -p dist
+	$(TOOL) cyclonedx-gomod bin -json -std -noserial -notimestamp -version '$(VERSION)' -output dist/jotgate.cdx.json bin/jotgate
+
+GOVULNDB ?= https://vuln.go.dev
+vuln: ## Look for known vulnerabilities, where their database can be reached
+	@if curl -sf -m 10 -o /dev/null $(GOVULNDB)/index/db.json; then $(TOOL) govulncheck -db $(GOVULNDB) ./...; \
+	  else echo "govulncheck did not run: $(GOVULNDB) cannot be reached"; fi
+
+platforms: ## Build for every platform of a release
+	@set -e; for p in $$(sed -n 's/^      - \([a-z0-9]*_[a-z0-9]*\)$$/\1/p' .goreleaser.yaml); do \
+	  echo $$p; CGO_ENABLED=0 GOOS=$${p%_*} GOARCH=$${p#*_} go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$p/ ./cmd/jotgate; done
 
 test: ## Run all tests, built as shipped
 	CGO_ENABLED=0 go test ./...

@@ -107,7 +107,7 @@ var homes = map[string][]string{
 	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry"},
 	"go.opentelemetry.io/otel/export": {"internal/telemetry"},
 	"go.opentelemetry.io/contrib/":    {"internal/httpapi"},
-	"go.opentelemetry.io/proto/":      {},
+	"go.opentelemetry.io/proto/":      {"internal/telemetry"},
 	"github.com/XSAM/otelsql":         {"internal/store"},
 	"github.com/knadh/koanf":          {"internal/config"},
 	"github.com/spf13/pflag":          {"internal/config"},

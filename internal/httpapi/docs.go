@@ -9,7 +9,7 @@ import (
 	"path"
 	"sync"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // docsCSP lets the page load its own scripts and styles, and nothing inline. The

@@ -93,12 +93,12 @@ func (s *Clients) List(ctx context.Context, after client.ID, limit int) ([]clien
 // SetSecret implements [client.Store].
 func (s *Clients) SetSecret(ctx context.Context, c client.Client) error {
 	n, err := change(ctx, s.db, "update client", func(ctx context.Context, q *gorm.DB) (int, error) {
-		return gorm.G[clientRow](q).Where("id = ?", text(c.ID)).Set(clause.Set{
+		return assign(ctx, q, clientRow{}, text(c.ID), clause.Set{
 			{Column: clause.Column{Name: "secret_hash"}, Value: c.SecretHash},
 			{Column: clause.Column{Name: "previous_hash"}, Value: c.PreviousHash},
 			{Column: clause.Column{Name: "previous_until"}, Value: micros(c.PreviousUntil)},
 			{Column: clause.Column{Name: "tokens_valid_after"}, Value: micros(c.TokensValidAfter)},
-		}).Update(ctx)
+		})
 	})
 	if err == nil && n == 0 {
 		return client.ErrNotFound

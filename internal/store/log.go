@@ -22,21 +22,25 @@ func config(log *slog.Logger, prepare bool) *gorm.Config {
 		TranslateError:         true,
 		QueryFields:            true,
 		DisableAutomaticPing:   true,
-		Logger: slowLog{logger.NewSlogLogger(log, logger.Config{
-			SlowThreshold: slow, LogLevel: logger.Warn, ParameterizedQueries: true,
-		})},
+		Logger:                 slowLog{log},
 	}
 }
 
 // slowLog is GORM's logger for slow statements only, and without values.
 // Failures are returned, and logged once by whoever answers.
-type slowLog struct{ logger.Interface }
+type slowLog struct{ log *slog.Logger }
 
 var _ gorm.ParamsFilter = slowLog{} // without it values would be logged
 
 // LogMode implements [logger.Interface].
-func (l slowLog) LogMode(level logger.LogLevel) logger.Interface {
-	return slowLog{l.Interface.LogMode(level)}
+func (l slowLog) LogMode(logger.LogLevel) logger.Interface { return l }
+
+// Info implements [logger.Interface].
+func (slowLog) Info(context.Context, string, ...any) {}
+
+// Warn implements [logger.Interface]. GORM warns of rows that it cannot make sense of.
+func (l slowLog) Warn(ctx context.Context, what string, _ ...any) {
+	l.log.WarnContext(ctx, "database layer warns", slog.String("what", what))
 }
 
 // Error implements [logger.Interface].
@@ -44,8 +48,9 @@ func (slowLog) Error(context.Context, string, ...any) {}
 
 // Trace implements [logger.Interface].
 func (l slowLog) Trace(ctx context.Context, begin time.Time, what func() (string, int64), err error) {
-	if err == nil && time.Since(begin) > slow {
-		l.Interface.Trace(ctx, begin, what, nil)
+	if took := time.Since(begin); err == nil && took > slow {
+		sql, rows := what()
+		l.log.WarnContext(ctx, "slow statement", slog.String("sql", sql), slog.Int64("rows", rows), slog.Duration("duration", took))
 	}
 }
 

@@ -91,7 +91,7 @@ func (r *recorder) Trace(_ context.Context, _ time.Time, what func() (string, in
 // rows, so that no table's growth makes anything slower.
 func TestNoStatementScans(t *testing.T) {
 	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
-	r := &recorder{slowLog: slowLog{logger.Discard}}
+	r := &recorder{slowLog: slowLog{slog.New(slog.DiscardHandler)}}
 	db.writer.Logger, db.readers.Logger = r, r
 	callAll(t, db)
 	if len(r.statements) < 20 {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // txKey is the context key of the transaction on db.
@@ -68,6 +69,13 @@ func write(ctx context.Context, db *DB, op string, f func(ctx context.Context, q
 		return struct{}{}, f(ctx, q)
 	})
 	return err
+}
+
+// assign sets columns of the row of that id, in its table, and returns how many
+// rows there were.
+func assign(ctx context.Context, q *gorm.DB, row any, id string, set clause.Set) (int, error) {
+	res := q.WithContext(ctx).Model(row).Where("id = ?", id).Clauses(set).Updates(map[string]any{})
+	return int(res.RowsAffected), res.Error
 }
 
 // prune runs a delete and returns how many rows it took.

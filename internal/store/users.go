@@ -141,7 +141,7 @@ func (s *Users) Update(ctx context.Context, id user.ID, c user.Change) error {
 		return err
 	}
 	n, err := change(ctx, s.db, "update user", func(ctx context.Context, q *gorm.DB) (int, error) {
-		return gorm.G[userRow](q).Where("id = ?", text(id)).Set(set).Update(ctx)
+		return assign(ctx, q, userRow{}, text(id), set)
 	})
 	switch {
 	case errors.Is(err, gorm.ErrDuplicatedKey):

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -25,12 +25,16 @@ type Tracing struct {
 	outlet   *outlet
 }
 
-// NewTracing returns Tracing as OpenTelemetry's standard variables, which the
-// library reads from the environment of the process, want it. Spans are sent in
+// NewTracing returns Tracing as OpenTelemetry's standard variables, read from
+// the environment of the process, want it. Spans are sent in
 // the background, and dropped while the collector does not keep up or is away;
 // log is told once when that begins and once when it is over.
 func NewTracing(ctx context.Context, version string, log *slog.Logger) (*Tracing, error) {
-	exporter, err := otlptracehttp.New(ctx)
+	to, err := readDestination()
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	exporter, err := otlptrace.New(ctx, newCollector(to, version))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: prepare the export of traces: %w", err)
 	}
