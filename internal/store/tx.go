@@ -97,6 +97,14 @@ func (db *DB) tx(ctx context.Context) (*gorm.DB, bool) {
 	return tx, ok
 }
 
+// locking ends a select of a row that the transaction of ctx, if any, will change.
+func (db *DB) locking(ctx context.Context) string {
+	if _, ok := db.tx(ctx); ok {
+		return db.dialect.lockRows()
+	}
+	return ""
+}
+
 func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, db.timeout, errStalled)
 }
