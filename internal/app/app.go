@@ -247,7 +247,7 @@ func (a *App) buildGate(ctx context.Context, metrics *telemetry.Metrics) error {
 		Sessions: session.New(session.Config{
 			Store: a.db.Sessions(), Idle: c.Refresh.IdleTTL, Absolute: c.Refresh.AbsoluteTTL, Grace: c.Refresh.Grace, Now: time.Now,
 		}),
-		Holder: a.db.Holder,
+		Holder: a.db.Holder, RotateHolder: a.db.RotateHolder,
 		Ledger: &flow.Ledger{Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: time.Now},
 		Keys:   apikey.New(a.db.APIKeys(), time.Now),
 		Issuer: a.issuer, Refresher: a.Refresher,

@@ -49,7 +49,10 @@ type Config struct {
 	Users    *user.Service
 	Sessions *session.Service
 	// Holder returns a session, living or not, and its user, or [session.ErrNotFound].
-	Holder    func(ctx context.Context, id session.ID) (session.Session, user.User, error)
+	Holder func(ctx context.Context, id session.ID) (session.Session, user.User, error)
+	// RotateHolder is the Rotate of [session.Store], and returns the user too.
+	RotateHolder func(ctx context.Context, r session.Rotation) (session.Session, user.User, error)
+
 	Keys      *apikey.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher

@@ -127,10 +127,10 @@ func newWorld(tb testing.TB, db *store.DB) *world {
 			Hasher: hasher, Policy: password.Policy{MinLength: 15}, Now: w.now,
 		}),
 		Sessions: session.New(session.Config{Store: db.Sessions(), Idle: idle, Absolute: absolute, Grace: grace, Now: w.now}),
-		Holder:   db.Holder,
-		Ledger:   &flow.Ledger{Revocations: w.feed, Audit: w.events, InTx: db.InTx, Now: w.now},
-		Keys:     apikey.New(db.APIKeys(), w.now),
-		Issuer:   minter, Refresher: w.reader, AccessTTL: accessTTL, Metrics: telemetry.NewMetrics("test", "none"),
+		Holder:   db.Holder, RotateHolder: db.RotateHolder,
+		Ledger: &flow.Ledger{Revocations: w.feed, Audit: w.events, InTx: db.InTx, Now: w.now},
+		Keys:   apikey.New(db.APIKeys(), w.now),
+		Issuer: minter, Refresher: w.reader, AccessTTL: accessTTL, Metrics: telemetry.NewMetrics("test", "none"),
 	})
 	return w
 }

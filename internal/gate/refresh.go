@@ -38,17 +38,13 @@ func (g *Gate) refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens
 	if err := g.take(ctx, g.Limits.Refresh, read.SessionID, v); err != nil {
 		return Tokens{}, telemetry.RefreshRateLimited, err
 	}
-	rotated, err := g.Sessions.Rotate(ctx, presented(read, r))
-	if err != nil {
-		how, err := g.refreshRefused(ctx, read, rotated, err, v.Origin)
-		return Tokens{}, how, err
-	}
-	u, err := g.Users.Store.ByID(ctx, user.ID(read.Subject))
+	rotated, u, err := g.rotate(ctx, presented(read, r))
 	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
 		return Tokens{}, telemetry.RefreshEnded, ErrInvalidRefresh
 	}
 	if err != nil {
-		return Tokens{}, telemetry.RefreshError, fmt.Errorf("gate: look up user: %w", err)
+		how, err := g.refreshRefused(ctx, read, rotated, err, v.Origin)
+		return Tokens{}, how, err
 	}
 	t, err := g.issue(rotated.Session, u, now)
 	switch {
@@ -58,6 +54,22 @@ func (g *Gate) refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens
 		return t, telemetry.RefreshRepeated, nil
 	}
 	return t, telemetry.RefreshRotated, nil
+}
+
+// rotate returns the user as they were when the session was rotated, or later.
+func (g *Gate) rotate(ctx context.Context, p session.Presented) (session.Rotated, user.User, error) {
+	var u user.User
+	rotated, err := g.Sessions.RotateBy(ctx, p, func(ctx context.Context, r session.Rotation) (s session.Session, err error) {
+		s, u, err = g.RotateHolder(ctx, r)
+		return s, err
+	})
+	if err != nil || !rotated.Repeated {
+		return rotated, u, err
+	}
+	if u, err = g.Users.Store.ByID(ctx, user.ID(p.UserID)); err != nil {
+		return rotated, u, fmt.Errorf("gate: look up user: %w", err)
+	}
+	return rotated, u, nil
 }
 
 func (g *Gate) refreshRefused(ctx context.Context, read token.Refresh, rotated session.Rotated, err error, from audit.Origin) (telemetry.RefreshOutcome, error) {

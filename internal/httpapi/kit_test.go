@@ -145,7 +145,7 @@ func (a *api) build(o options) {
 		Sessions: session.New(session.Config{
 			Store: a.db.Sessions(), Idle: 30 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, Grace: 10 * time.Second, Now: a.now,
 		}),
-		Holder: a.db.Holder,
+		Holder: a.db.Holder, RotateHolder: a.db.RotateHolder,
 		Ledger: &flow.Ledger{Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: a.now},
 		Keys:   apikey.New(a.db.APIKeys(), a.now),
 		Issuer: minter, Refresher: token.NewRefresher(issuer, master),

@@ -92,9 +92,15 @@ type Rotated struct {
 // spent token came back. The session still lives then: ending it, so that the
 // end is committed and everybody learns of it, is the calling flow's part.
 func (s *Service) Rotate(ctx context.Context, p Presented) (Rotated, error) {
+	return s.RotateBy(ctx, p, s.Store.Rotate)
+}
+
+// RotateBy is Rotate by means of swap instead of the Store's Rotate, which it has to be
+// equal to. A swap may have found out more on its way.
+func (s *Service) RotateBy(ctx context.Context, p Presented, swap func(context.Context, Rotation) (Session, error)) (Rotated, error) {
 	now := s.clock()
 	retry := hashRetryKey(p.ID, p.RetryKey)
-	rotated, err := s.Store.Rotate(ctx, Rotation{
+	rotated, err := swap(ctx, Rotation{
 		ID: p.ID, UserID: p.UserID, Mode: p.Mode, From: p.Generation, Retry: retry,
 		At: now, IdleUntil: now.Add(s.Idle),
 	})

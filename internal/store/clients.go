@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -40,6 +41,15 @@ func (r clientRow) client() (client.Client, error) {
 	}, nil
 }
 
+// clientColumns are all, in the order of fields.
+const clientColumns = `id, name, scopes, audiences, created_at, secret_hash, previous_hash, previous_until, tokens_valid_after`
+
+func (r *clientRow) fields() []any {
+	return []any{
+		&r.ID, &r.Name, &r.Scopes, &r.Audiences, &r.CreatedAt, &r.SecretHash, &r.PreviousHash, &r.PreviousUntil, &r.TokensValidAfter,
+	}
+}
+
 // Clients is the [client.Store] kept in the database.
 type Clients struct{ db *DB }
 
@@ -63,14 +73,11 @@ func (s *Clients) Create(ctx context.Context, c client.Client) error {
 
 // ByID implements [client.Store].
 func (s *Clients) ByID(ctx context.Context, id client.ID) (client.Client, error) {
-	var lock []clause.Expression
-	if _, ok := s.db.tx(ctx); ok {
-		lock = s.db.dialect.lockRows()
-	}
-	row, err := read(ctx, s.db, "select client", func(ctx context.Context, q *gorm.DB) (clientRow, error) {
-		return gorm.G[clientRow](q, lock...).Where("id = ?", text(id)).Take(ctx)
+	row, err := read(ctx, s.db, "select client", func(ctx context.Context, q *gorm.DB) (row clientRow, err error) {
+		err = scan(ctx, q, row.fields(), "SELECT "+clientColumns+" FROM oauth_clients WHERE id = ?"+s.db.locking(ctx), text(id))
+		return row, err
 	})
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	if errors.Is(err, sql.ErrNoRows) {
 		return client.Client{}, client.ErrNotFound
 	}
 	if err != nil {

@@ -30,6 +30,7 @@ type group struct {
 	pool    *sql.DB
 	gorm    *gorm.DB
 	timeout time.Duration // of a whole group
+	span    time.Duration
 
 	mu      sync.Mutex
 	waiting []*member
@@ -61,14 +62,14 @@ var errAlongside = errors.New("store: the transaction broke")
 var errPanicked = errors.New("store: panicked")
 
 func newGroup(pool *sql.DB, writer *gorm.DB, timeout time.Duration) *group {
-	return &group{pool: pool, gorm: writer, timeout: timeout, statements: map[string]*sql.Stmt{}}
+	return &group{pool: pool, gorm: writer, timeout: timeout, span: groupSpan, statements: map[string]*sql.Stmt{}}
 }
 
 // do runs f in a transaction that others may share, and returns the error of the commit,
 // or f's: one that f failed for may be what others wrote, and is not so before their
 // commit. f gets a context with ctx's values that does not end with ctx, because
 // interrupting a statement would undo what others wrote. What f wrote is undone if ctx
-// has ended when f is through.
+// has ended when f is through, unless it is single.
 func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context, tx *gorm.DB) error) error {
 	m := &member{ctx: ctx, single: single, turn: make(chan part, 1), over: make(chan error, 1), result: make(chan error, 1)}
 	g.join(m) //nolint:contextcheck // it outlives this call
@@ -87,15 +88,26 @@ func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context,
 			return err
 		}
 	}
-	failed := m.run(p, f) //nolint:contextcheck // m has it
+	failed := m.run(p, f)                    //nolint:contextcheck // m has it
+	if err := m.outcome(p.ctx); err != nil { //nolint:contextcheck // the group's
+		return err
+	}
+	return failed
+}
+
+// outcome waits for the commit, and no longer than the group is allowed to take. The end
+// of the group ends its context too, and comes after the result.
+func (m *member) outcome(group context.Context) error {
 	select {
 	case err := <-m.result:
-		if err != nil {
-			return err
-		}
-		return failed
-	case <-p.ctx.Done():
-		return context.Cause(p.ctx) //nolint:contextcheck // the group's
+		return err
+	case <-group.Done():
+	}
+	select {
+	case err := <-m.result:
+		return err
+	default:
+		return context.Cause(group)
 	}
 }
 
@@ -103,7 +115,7 @@ func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context,
 func (m *member) run(p part, f func(ctx context.Context, tx *gorm.DB) error) error {
 	err := errPanicked
 	defer func() { m.over <- err }()
-	if err = f(within{p.ctx, m.ctx}, p.tx); err == nil && m.ctx.Err() != nil {
+	if err = f(within{p.ctx, m.ctx}, p.tx); err == nil && !m.single && m.ctx.Err() != nil {
 		err = context.Cause(m.ctx)
 	}
 	return err
@@ -221,7 +233,7 @@ func (g *group) collect(ctx context.Context, first *member, tx *sql.Tx, q *gorm.
 	if failed := <-first.over; failed != nil {
 		return members, false, nil //nolint:nilerr // it was alone, and goes with the transaction
 	}
-	for len(members) < groupMembers && time.Since(begin) < groupSpan {
+	for len(members) < groupMembers && time.Since(begin) < g.span {
 		m, ok := g.next()
 		if !ok {
 			break

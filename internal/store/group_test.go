@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/jotgate/jotgate/internal/user"
 )
 
@@ -23,6 +21,7 @@ func someone(i int) user.User {
 // The first, number 0, is the one that is held.
 func grouped(t *testing.T, db *DB, writes ...func(ctx context.Context) error) []error {
 	t.Helper()
+	db.group.span = time.Minute
 	results := make([]error, len(writes))
 	held, release := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
@@ -79,13 +78,16 @@ func users(t *testing.T, db *DB) string {
 func TestWritesThatWaitShareACommit(t *testing.T) {
 	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
 	var commits []int64
-	version := func(ctx context.Context, q *gorm.DB) (v int64, err error) {
-		return v, q.WithContext(ctx).Raw("PRAGMA data_version").Scan(&v).Error
+	reader, err := db.SQLDB()["readers"].Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer reader.Close()
 	note := func(i int) func(ctx context.Context) error {
 		return func(ctx context.Context) error {
 			// A reader sees another number after each commit of the writer's.
-			v, err := version(context.WithoutCancel(t.Context()), db.readers)
+			var v int64
+			err := reader.QueryRowContext(t.Context(), "PRAGMA data_version").Scan(&v)
 			commits = append(commits, v)
 			return errors.Join(err, add(db, i)(ctx))
 		}

@@ -11,29 +11,33 @@ import (
 	"github.com/jotgate/jotgate/internal/user"
 )
 
-// holder is what every request asks that needs the user as they are now: one
-// statement, scanned by hand, since a look by GORM at each struct costs more than
-// the database does.
-const holder = `
-SELECT s.id, s.user_id, s.mode, s.device, s.ip, s.user_agent, s.created_at, s.generation, s.last_used_at, s.retry, s.expires_at,
-	s.absolute_at, s.ended_at, u.id, u.username, u.email, u.email_verified, u.roles, u.external_id, u.password_hash, u.disabled,
-	u.created_at, u.tokens_valid_after
-FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?`
+const (
+	// holder is what every request asks that needs the user as they are now.
+	holder = "SELECT " + sessionColumns + ", " + userColumns + " FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = ?"
+	// rotateHolder reads the user as of the statement's begin. What changes the user
+	// later has its border for tokens after that, and what ends the session waits for
+	// the statement, or the statement for it.
+	rotateHolder = rotate + " FROM users" + rotateWhere + " AND users.id = user_id" + rotateReturning + ", " + userColumns
+)
+
+// held is a row of both.
+type held struct {
+	s sessionRow
+	u userRow
+}
+
+func (h *held) fields() []any { return append(h.s.fields(), h.u.fields()...) }
+
+func (h *held) both() (session.Session, user.User, error) {
+	u, err := h.u.user()
+	return h.s.session(), u, err
+}
 
 // Holder returns a session, living or not, and its user, or [session.ErrNotFound].
 func (db *DB) Holder(ctx context.Context, id session.ID) (session.Session, user.User, error) {
-	type pair struct {
-		s sessionRow
-		u userRow
-	}
-	found, err := read(ctx, db, "select session and user", func(ctx context.Context, q *gorm.DB) (pair, error) {
-		var p pair
-		s, u := &p.s, &p.u
-		err := q.WithContext(ctx).Raw(holder, text(id)).Row().Scan(
-			&s.ID, &s.UserID, &s.Mode, &s.Device, &s.IP, &s.UserAgent, &s.CreatedAt, &s.Generation, &s.LastUsedAt, &s.Retry, &s.ExpiresAt,
-			&s.AbsoluteAt, &s.EndedAt, &u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.Roles, &u.ExternalID, &u.PasswordHash, &u.Disabled,
-			&u.CreatedAt, &u.TokensValidAfter)
-		return p, err
+	found, err := read(ctx, db, "select session and user", func(ctx context.Context, q *gorm.DB) (h held, err error) {
+		err = scan(ctx, q, h.fields(), holder, text(id))
+		return h, err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return session.Session{}, user.User{}, session.ErrNotFound
@@ -41,6 +45,30 @@ func (db *DB) Holder(ctx context.Context, id session.ID) (session.Session, user.
 	if err != nil {
 		return session.Session{}, user.User{}, err
 	}
-	u, err := found.u.user()
-	return found.s.session(), u, err
+	return found.both()
+}
+
+// RotateHolder is [Sessions.Rotate] that returns the user too. SQLite returns columns of
+// one table only, and reading the other one there is no round trip. The user is
+// [user.ErrNotFound] if somebody deleted them in between.
+func (db *DB) RotateHolder(ctx context.Context, r session.Rotation) (session.Session, user.User, error) {
+	if db.server == nil {
+		s, err := db.Sessions().Rotate(ctx, r)
+		if err != nil {
+			return session.Session{}, user.User{}, err
+		}
+		u, err := db.Users().ByID(ctx, user.ID(s.UserID))
+		return s, u, err
+	}
+	h := held{s: rotatedRow(r)}
+	err := write(ctx, db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
+		return scan(ctx, q, append(h.s.rotated(), h.u.fields()...), rotateHolder, rotationValues(r)...)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return session.Session{}, user.User{}, session.ErrConflict
+	}
+	if err != nil {
+		return session.Session{}, user.User{}, err
+	}
+	return h.both()
 }

@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 const (
@@ -37,8 +36,6 @@ const (
 	turnRevocations turn = 0x6a6f74_01
 	turnKeys        turn = 0x6a6f74_02
 )
-
-type gormClause = clause.Expression
 
 type postgresDialect struct {
 	conf  *pgx.ConnConfig
@@ -99,9 +96,7 @@ func (d *postgresDialect) migrations() string { return "postgres" }
 
 func (d *postgresDialect) pools() map[string]*sql.DB { return map[string]*sql.DB{"postgres": d.pool} }
 
-func (d *postgresDialect) lockRows() []gormClause {
-	return []gormClause{clause.Locking{Strength: clause.LockingStrengthUpdate}}
-}
+func (d *postgresDialect) lockRows() string { return " FOR UPDATE" }
 
 // turn is held until the transaction is over, and by then others see its rows.
 func (d *postgresDialect) turn(q *gorm.DB, t turn) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -87,6 +88,8 @@ func (r *recorder) Trace(_ context.Context, _ time.Time, what func() (string, in
 	r.statements = append(r.statements, sql)
 }
 
+var byID = regexp.MustCompile(`\bid = \?`)
+
 // TestNoStatementScans calls every method once and asks SQLite how it finds the
 // rows, so that no table's growth makes anything slower.
 func TestNoStatementScans(t *testing.T) {
@@ -115,7 +118,7 @@ func TestNoStatementScans(t *testing.T) {
 			t.Fatal(err)
 		}
 		all := strings.Join(plan, "; ")
-		mine := strings.Contains(sql, "user_id = ?") && !strings.Contains(sql, " id = ?")
+		mine := strings.Contains(sql, "user_id = ?") && !byID.MatchString(sql)
 		switch {
 		case strings.Contains(all, "SCAN"):
 			t.Errorf("%s\nscans: %s", sql, all)
@@ -180,8 +183,8 @@ func TestSlowStatementsAreLoggedWithoutValues(t *testing.T) {
 	var out strings.Builder
 	log := config(slog.New(slog.NewTextHandler(&out, nil)), false).Logger
 	db.readers.Logger = late{log}
-	if _, err := db.Users().ByIdentifier(t.Context(), user.Identifier{Username: "hidden"}); err == nil {
-		t.Fatal("found nobody's name")
+	if err := db.readers.Exec("UPDATE users SET username = ?", "hidden").Error; err == nil {
+		t.Fatal("a reader wrote")
 	}
 	if out.Len() > 0 {
 		t.Errorf("a failure was logged: %s", &out)

@@ -42,13 +42,45 @@ func (r sessionRow) session() session.Session {
 	}
 }
 
+// sessionColumns are those of a session.Session, in the order of fields.
+const sessionColumns = `sessions.id, sessions.user_id, sessions.mode, sessions.device, sessions.ip, sessions.user_agent, sessions.created_at,
+	sessions.generation, sessions.last_used_at, sessions.retry, sessions.expires_at, sessions.absolute_at, sessions.ended_at`
+
+func (r *sessionRow) fields() []any {
+	return []any{
+		&r.ID, &r.UserID, &r.Mode, &r.Device, &r.IP, &r.UserAgent, &r.CreatedAt,
+		&r.Generation, &r.LastUsedAt, &r.Retry, &r.ExpiresAt, &r.AbsoluteAt, &r.EndedAt,
+	}
+}
+
 // rotate is the compare-and-swap. The absolute end caps the idle one here, where
 // nobody can forget it. It returns what the caller does not know.
-const rotate = `
+const (
+	rotate = `
 UPDATE sessions SET generation = generation + 1, last_used_at = ?, retry = ?,
-	expires_at = CASE WHEN absolute_at < ? THEN absolute_at ELSE ? END
-WHERE id = ? AND user_id = ? AND mode = ? AND generation = ? AND ended_at = 0 AND expires_at > ?
-RETURNING device, ip, user_agent, created_at, expires_at, absolute_at`
+	expires_at = CASE WHEN absolute_at < ? THEN absolute_at ELSE ? END`
+	rotateWhere = `
+WHERE sessions.id = ? AND user_id = ? AND mode = ? AND generation = ? AND ended_at = 0 AND expires_at > ?`
+	rotateReturning = `
+RETURNING device, ip, user_agent, sessions.created_at, expires_at, absolute_at`
+)
+
+func rotationValues(r session.Rotation) []any {
+	at, idle := micros(r.At), micros(r.IdleUntil)
+	return []any{at, string(r.Retry), idle, idle, text(r.ID), text(r.UserID), string(r.Mode), int64(r.From), at}
+}
+
+// rotatedRow is the row after r, but for what rotate returns.
+func rotatedRow(r session.Rotation) sessionRow {
+	return sessionRow{
+		ID: string(r.ID), UserID: r.UserID, Mode: string(r.Mode), Generation: int64(r.From) + 1,
+		LastUsedAt: micros(r.At), Retry: string(r.Retry),
+	}
+}
+
+func (r *sessionRow) rotated() []any {
+	return []any{&r.Device, &r.IP, &r.UserAgent, &r.CreatedAt, &r.ExpiresAt, &r.AbsoluteAt}
+}
 
 // Sessions is the [session.Store] kept in the database.
 type Sessions struct{ db *DB }
@@ -72,28 +104,26 @@ func (s *Sessions) Create(ctx context.Context, o session.Session) error {
 
 // Rotate implements [session.Store].
 func (s *Sessions) Rotate(ctx context.Context, r session.Rotation) (session.Session, error) {
-	row := sessionRow{
-		ID: string(r.ID), UserID: r.UserID, Mode: string(r.Mode), Generation: int64(r.From) + 1,
-		LastUsedAt: micros(r.At), Retry: string(r.Retry),
-	}
-	idle := micros(r.IdleUntil)
+	row := rotatedRow(r)
 	err := write(ctx, s.db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
-		return q.WithContext(ctx).Raw(rotate,
-			row.LastUsedAt, row.Retry, idle, idle, text(r.ID), text(r.UserID), row.Mode, int64(r.From), row.LastUsedAt,
-		).Row().Scan(&row.Device, &row.IP, &row.UserAgent, &row.CreatedAt, &row.ExpiresAt, &row.AbsoluteAt)
+		return scan(ctx, q, row.rotated(), rotate+rotateWhere+rotateReturning, rotationValues(r)...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return session.Session{}, session.ErrConflict
 	}
-	return row.session(), err
+	if err != nil {
+		return session.Session{}, err
+	}
+	return row.session(), nil
 }
 
 // ByID implements [session.Store].
 func (s *Sessions) ByID(ctx context.Context, id session.ID) (session.Session, error) {
-	row, err := read(ctx, s.db, "select session", func(ctx context.Context, q *gorm.DB) (sessionRow, error) {
-		return gorm.G[sessionRow](q).Where("id = ?", text(id)).Take(ctx)
+	row, err := read(ctx, s.db, "select session", func(ctx context.Context, q *gorm.DB) (row sessionRow, err error) {
+		err = scan(ctx, q, row.fields(), "SELECT "+sessionColumns+" FROM sessions WHERE id = ?", text(id))
+		return row, err
 	})
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	if errors.Is(err, sql.ErrNoRows) {
 		return session.Session{}, session.ErrNotFound
 	}
 	if err != nil {

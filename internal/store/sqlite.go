@@ -146,7 +146,7 @@ func (d *sqliteDialect) pools() map[string]*sql.DB {
 
 // lockRows adds nothing: the transaction has been the only one that writes since
 // it began.
-func (d *sqliteDialect) lockRows() []gormClause { return nil }
+func (d *sqliteDialect) lockRows() string { return "" }
 
 func (d *sqliteDialect) turn(*gorm.DB, turn) error { return nil }
 

@@ -73,8 +73,8 @@ type dialect interface {
 	// migrations names the folder of the migrations, which is goose's name of the
 	// dialect too.
 	migrations() string
-	// lockRows is added to a select of rows that the transaction will change.
-	lockRows() []gormClause
+	// lockRows ends a select of rows that the transaction will change.
+	lockRows() string
 	// turn waits, in the transaction q, until no other one holds the same turn.
 	turn(q *gorm.DB, t turn) error
 	// lead is [DB.AsLeader].

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -24,16 +25,22 @@ func (db *DB) InTx(ctx context.Context, f func(ctx context.Context) error) error
 	}
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
-	var failed error
 	err := db.together(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		failed = f(context.WithValue(ctx, txKey{db}, tx))
-		return failed
+		if err := f(context.WithValue(ctx, txKey{db}, tx)); err != nil {
+			return &ownError{err}
+		}
+		return nil
 	})
-	if failed != nil {
-		return failed
+	if own, ok := errors.AsType[*ownError](err); ok {
+		return own.error
 	}
 	return wrap(ctx, "transaction", err)
 }
+
+// ownError is what the f of InTx returned, and not the transaction.
+type ownError struct{ error }
+
+func (e *ownError) Unwrap() error { return e.error }
 
 func (db *DB) together(ctx context.Context, f func(ctx context.Context, tx *gorm.DB) error) error {
 	if db.group != nil {
@@ -103,6 +110,14 @@ func run[T any](
 func (db *DB) tx(ctx context.Context) (*gorm.DB, bool) {
 	tx, ok := ctx.Value(txKey{db}).(*gorm.DB)
 	return tx, ok
+}
+
+// locking ends a select of a row that the transaction of ctx, if any, will change.
+func (db *DB) locking(ctx context.Context) string {
+	if _, ok := db.tx(ctx); ok {
+		return db.dialect.lockRows()
+	}
+	return ""
 }
 
 func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc) {

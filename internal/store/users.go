@@ -42,6 +42,17 @@ func (r userRow) user() (user.User, error) {
 	}, nil
 }
 
+// userColumns are all, in the order of fields.
+const userColumns = `users.id, users.username, users.email, users.email_verified, users.roles, users.external_id, users.password_hash,
+	users.disabled, users.created_at, users.tokens_valid_after`
+
+func (r *userRow) fields() []any {
+	return []any{
+		&r.ID, &r.Username, &r.Email, &r.EmailVerified, &r.Roles, &r.ExternalID, &r.PasswordHash,
+		&r.Disabled, &r.CreatedAt, &r.TokensValidAfter,
+	}
+}
+
 // Users is the [user.Store] kept in the database.
 type Users struct{ db *DB }
 
@@ -66,28 +77,9 @@ func (s *Users) Create(ctx context.Context, u user.User) error {
 	return err
 }
 
-// userByID is asked at each refresh, and is scanned by hand as [holder] is.
-const userByID = `
-SELECT username, email, email_verified, roles, external_id, password_hash, disabled, created_at, tokens_valid_after
-FROM users WHERE id = ?`
-
 // ByID implements [user.Store].
 func (s *Users) ByID(ctx context.Context, id user.ID) (user.User, error) {
-	if _, ok := s.db.tx(ctx); ok {
-		return s.one(ctx, "select user by id", "id = ?", text(id), s.db.dialect.lockRows()...)
-	}
-	row, err := read(ctx, s.db, "select user by id", func(ctx context.Context, q *gorm.DB) (userRow, error) {
-		r := userRow{ID: string(id)}
-		return r, q.WithContext(ctx).Raw(userByID, text(id)).Row().Scan(&r.Username, &r.Email, &r.EmailVerified, &r.Roles, &r.ExternalID,
-			&r.PasswordHash, &r.Disabled, &r.CreatedAt, &r.TokensValidAfter)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return user.User{}, user.ErrNotFound
-	}
-	if err != nil {
-		return user.User{}, err
-	}
-	return row.user()
+	return s.one(ctx, "select user by id", "id = ?"+s.db.locking(ctx), text(id))
 }
 
 // ByIdentifier implements [user.Store].
@@ -106,11 +98,12 @@ func (s *Users) ByExternalID(ctx context.Context, x user.ExternalID) (user.User,
 	return s.one(ctx, "select user by external id", "external_id = ?", text(x))
 }
 
-func (s *Users) one(ctx context.Context, op, where, value string, lock ...clause.Expression) (user.User, error) {
-	row, err := read(ctx, s.db, op, func(ctx context.Context, q *gorm.DB) (userRow, error) {
-		return gorm.G[userRow](q, lock...).Where(where, value).Take(ctx)
+func (s *Users) one(ctx context.Context, op, where, value string) (user.User, error) {
+	row, err := read(ctx, s.db, op, func(ctx context.Context, q *gorm.DB) (row userRow, err error) {
+		err = scan(ctx, q, row.fields(), "SELECT "+userColumns+" FROM users WHERE "+where, value)
+		return row, err
 	})
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	if errors.Is(err, sql.ErrNoRows) {
 		return user.User{}, user.ErrNotFound
 	}
 	if err != nil {

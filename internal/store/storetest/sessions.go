@@ -15,6 +15,7 @@ func sessionTests() []test {
 		{"what is not text is made text", sessionsStrange},
 		{"an empty or strange id finds nothing", sessionsNone},
 		{"rotation makes the child current", sessionsRotate},
+		{"rotation tells whose the session is", sessionsRotateHolder},
 		{"the absolute end caps the idle one", sessionsAbsolute},
 		{"rotation of any other state is a conflict", sessionsConflict},
 		{"of those who rotate one generation one wins", sessionsRotateRace},
@@ -117,6 +118,25 @@ func sessionsRotate(k kit) {
 	}
 }
 
+func sessionsRotateHolder(k kit) {
+	k.user("eve")
+	u := k.user("ada")
+	s, other := k.session(u), k.session(u)
+	r := rotation(s)
+	want := s
+	want.Generation, want.LastUsedAt, want.Retry, want.ExpiresAt = 2, r.At, r.Retry, r.IdleUntil
+	got, holder, err := k.db.RotateHolder(k.Context(), r)
+	k.must(err)
+	k.equal(got, want)
+	k.equal(holder, u)
+	got, err = k.db.Sessions().ByID(k.Context(), s.ID)
+	k.must(err)
+	k.equal(got, want)
+	got, err = k.db.Sessions().ByID(k.Context(), other.ID)
+	k.must(err)
+	k.equal(got, other)
+}
+
 func sessionsAbsolute(k kit) {
 	s := k.session(k.user("ada"))
 	for i, idle := range []time.Time{s.AbsoluteAt.Add(-time.Microsecond), s.AbsoluteAt, s.AbsoluteAt.Add(time.Microsecond)} {
@@ -153,6 +173,9 @@ func sessionsConflict(k kit) {
 		edit(&r)
 		if _, err := k.db.Sessions().Rotate(k.Context(), r); count([]error{err}, session.ErrConflict) == 0 {
 			k.Errorf("%s: %v, want a conflict", name, err)
+		}
+		if _, _, err := k.db.RotateHolder(k.Context(), r); count([]error{err}, session.ErrConflict) == 0 {
+			k.Errorf("%s, with its holder: %v, want a conflict", name, err)
 		}
 	}
 	got, err := k.db.Sessions().ByID(k.Context(), s.ID)

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// TestCommitThatFails has a group of which SQLite refuses the commit: nobody in it is
+// acknowledged, nor told of what is not there, and the next ones go on.
+func TestCommitThatFails(t *testing.T) {
+	t.Parallel()
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	orphan := func(ctx context.Context) error {
+		if err := write(ctx, db, "defer", func(ctx context.Context, q *gorm.DB) error {
+			return q.WithContext(ctx).Exec("PRAGMA defer_foreign_keys = ON").Error
+		}); err != nil {
+			return err
+		}
+		return db.Sessions().Create(ctx, session.Session{ID: "s", UserID: "nobody", Mode: session.Bearer, Generation: 1})
+	}
+	results := grouped(t, db, add(db, 1), orphan, add(db, 1), add(db, 2))
+	for i, err := range results {
+		if err == nil || errors.Is(err, user.ErrIdentityTaken) {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	if got := users(t, db); got != "[]" {
+		t.Errorf("users: %s", got)
+	}
+	if err := add(db, 3)(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBesideAnotherProcess has writes wait while another process writes, as the command
+// line does: they come after it, or are told that the database is busy.
+func TestBesideAnotherProcess(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, other := openTest(t, "sqlite:"+path), openTest(t, "sqlite:"+path)
+	patience := func(words string) {
+		if _, err := db.SQLDB()["writer"].ExecContext(t.Context(), "PRAGMA busy_timeout = "+words); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beside := func(from int, meanwhile func(they *sync.WaitGroup)) (errs []error) {
+		errs = make([]error, 8)
+		var wg sync.WaitGroup
+		if err := other.InTx(t.Context(), func(ctx context.Context) error {
+			for i := range errs {
+				wg.Go(func() { errs[i] = db.InTx(t.Context(), add(db, from+i)) })
+			}
+			meanwhile(&wg)
+			return add(other, from+100)(ctx)
+		}); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		return errs
+	}
+	everybodyWaits := func(*sync.WaitGroup) {
+		for waiting := 0; waiting < 7; time.Sleep(time.Millisecond) { // and one of them leads
+			db.group.mu.Lock()
+			waiting = len(db.group.waiting)
+			db.group.mu.Unlock()
+		}
+	}
+	if err := errors.Join(beside(100, everybodyWaits)...); err != nil {
+		t.Errorf("they waited: %v", err)
+	}
+	patience("10")
+	for i, err := range beside(300, (*sync.WaitGroup).Wait) {
+		if _, ok := errors.AsType[*UnavailableError](err); !ok {
+			t.Errorf("write %d did not wait: %v", i, err)
+		}
+	}
+	patience("5000")
+	if err := add(db, 500)(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := users(t, db); got != "[100 101 102 103 104 105 106 107 200 400 500]" {
+		t.Errorf("users: %s", got)
+	}
+}
+
+// TestOutcomeComesBeforeTheEnd has members learn of the commit after the group is over.
+func TestOutcomeComesBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		m := &member{result: make(chan error, 1)}
+		m.result <- nil
+		if err := m.outcome(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
