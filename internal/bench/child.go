@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,13 +133,16 @@ func (c *child) stop() error {
 }
 
 // memory returns a line of the process's status, in MiB: VmRSS is what it holds at
-// the moment, VmHWM the most that it has held.
+// the moment, VmHWM the most that it has held. It is 0 where no system tells.
 func (c *child) memory(what string) (float64, error) {
 	return memoryOf(strconv.Itoa(c.cmd.Process.Pid), what)
 }
 
 func memoryOf(pid, what string) (float64, error) {
 	text, err := os.ReadFile("/proc/" + pid + "/status")
+	if errors.Is(err, fs.ErrNotExist) && runtime.GOOS != "linux" {
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -39,11 +39,17 @@ type setting struct {
 	Pinned  string `json:"pinned"`
 	Rounds  int    `json:"rounds"`
 	Length  string `json:"length"`
+	// Busy is the load average before the run: a machine that does other things is no judge.
+	Busy string `json:"load_average,omitempty"`
 }
 
 func (s setting) String() string {
-	return fmt.Sprintf("%s, %d cores, %s; %s; median of %d rounds of %s; %s, commit %s",
+	text := fmt.Sprintf("%s, %d cores, %s; %s; median of %d rounds of %s; %s, commit %s",
 		s.Machine, s.Cores, s.Go, s.Pinned, s.Rounds, s.Length, s.Date, s.Commit)
+	if s.Busy != "" {
+		text += "; load average before the run " + s.Busy
+	}
+	return text
 }
 
 // row is one line of the table. Value is in proportion to something measured in the
@@ -126,6 +132,15 @@ func (b *bench) add(work, figure string, values []float64, of string, t target) 
 	})
 }
 
+// addMemory takes a line of MiB, if the system tells of them.
+func (b *bench) addMemory(work, figure string, values []float64, bound float64) {
+	if slices.Max(values) == 0 {
+		b.row(work, "not measured: this system does not tell")
+		return
+	}
+	b.add(work, figure, values, mebibytes, atMost(bound))
+}
+
 // row takes a line that is in proportion to nothing.
 func (b *bench) row(work, figure string) { b.rows = append(b.rows, row{Work: work, Figure: figure}) }
 
@@ -181,20 +196,26 @@ func (r row) direction(was row) string {
 }
 
 // with returns the figures with the parts that were measured now in place of the
-// same parts measured before.
+// same parts measured before. Those of another machine do not stay beside them.
 func (f figures) with(now figures) figures {
 	if len(now.Rows) > 0 {
+		if f.Setting.Machine != now.Setting.Machine || f.Setting.Cores != now.Setting.Cores {
+			f.Rows = nil
+		}
 		f.Setting = now.Setting
 	}
+	var rows []row
 	for _, part := range everyPart() {
-		is := func(r row) bool { return r.Part == part }
-		if !slices.ContainsFunc(now.Rows, is) {
-			now.Rows = append(now.Rows, slices.DeleteFunc(slices.Clone(f.Rows), func(r row) bool { return !is(r) })...)
+		of := func(all []row) []row {
+			return slices.DeleteFunc(slices.Clone(all), func(r row) bool { return r.Part != part })
+		}
+		if measured := of(now.Rows); len(measured) > 0 {
+			rows = append(rows, measured...)
+		} else {
+			rows = append(rows, of(f.Rows)...)
 		}
 	}
-	order := everyPart()
-	slices.SortStableFunc(now.Rows, func(a, b row) int { return slices.Index(order, a.Part) - slices.Index(order, b.Part) })
-	f.Rows = now.Rows
+	f.Rows = rows
 	if len(now.Peers) > 0 {
 		f.PeerSetting, f.Peers = now.Setting, now.Peers
 	}
@@ -224,7 +245,11 @@ func (f figures) write() error {
 	)
 }
 
-func median[T int | float64 | time.Duration](values []T) T {
+// median is 0 where nothing was measured.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
 }

@@ -178,8 +178,9 @@ func group(ctx context.Context, db *sql.DB, change *sql.Stmt) error {
 		return err
 	}
 	now := time.Now().UnixMicro()
+	in := tx.StmtContext(ctx, change) //nolint:sqlclosecheck // the transaction closes it
 	for i := range sessions {
-		if _, err := tx.StmtContext(ctx, change).ExecContext(ctx, now, now+1, strconv.Itoa(i)); err != nil {
+		if _, err := in.ExecContext(ctx, now, now+1, strconv.Itoa(i)); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 	}

@@ -36,7 +36,7 @@ func (b *bench) footprint(ctx context.Context) error {
 	}
 	size := float64(info.Size()) / 1e6
 	b.add("start on an existing database, until it listens", fmt.Sprintf("%.0f ms", median(starts)), starts, milliseconds, atMost(100))
-	b.add("resident memory, idle", fmt.Sprintf("%.0f MiB", median(memory)), memory, mebibytes, atMost(40))
+	b.addMemory("resident memory, idle", fmt.Sprintf("%.0f MiB", median(memory)), memory, 40)
 	b.add("program", fmt.Sprintf("%.1f MB", size), []float64{size}, megabytes, atMost(30))
 	return nil
 }

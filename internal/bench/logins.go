@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -100,8 +101,8 @@ func (b *bench) storm(ctx context.Context, where string, cpus []int, bound float
 	b.add(fmt.Sprintf("%d verified requests/s beside a storm of logins, %s", verifiedRate, where),
 		fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, most %.0f ms", median(r.p50), median(r.p99), median(r.most)), r.p99, milliseconds, atMost(bound))
 	b.add("logins meanwhile, "+where, fmt.Sprintf("%.1f/s", median(r.logins)), shares(r.logins, r.bare), "of argon2id alone", atLeast(0.95))
-	b.add("memory above idle at most, "+where, fmt.Sprintf("%.0f MiB idle, %.0f MiB at most", r.idle, r.peak),
-		[]float64{r.peak - r.idle}, mebibytes, atMost(float64(2*permits*hashMiB+64)))
+	b.addMemory("memory above idle at most, "+where, fmt.Sprintf("%.0f MiB idle, %.0f MiB at most", r.idle, r.peak),
+		[]float64{r.peak - r.idle}, float64(2*permits*hashMiB+64))
 	return nil
 }
 
@@ -116,8 +117,7 @@ func (r *stormRounds) round(ctx context.Context, c *child, length time.Duration,
 	l, err := pace(ctx, c.addr, verifiedRate, length, verified)
 	if err != nil {
 		stop()
-		<-stormed
-		return err
+		return errors.Join(err, <-stormed)
 	}
 	r.p50, r.p99, r.most = append(r.p50, ms(l.p50)), append(r.p99, ms(l.p99)), append(r.most, ms(l.most))
 	err = <-stormed

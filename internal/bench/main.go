@@ -47,15 +47,26 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.BoolVar(&b.quick, "quick", false, "one short round of each, whose figures say little")
 	fs.StringVar(&b.program, "program", "", "the jotgate to measure; built from this tree if empty")
 	fs.StringVar(&b.dir, "dir", os.TempDir(), "where the data of the servers goes for the time being")
-	only := fs.String("only", strings.Join(everyPart(), ","), "parts to run, in this order; there is also peers")
+	only := fs.String("only", strings.Join(everyPart(), ","), "parts to run, in this order; there is also peers, and with none the page is written anew")
 	write := fs.Bool("write", false, "put the figures into "+figuresJSON+" and the page made of it")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	if b.quick && *write {
+		return errors.New("figures of -quick say too little to be kept")
+	}
 	if b.quick {
 		b.rounds, b.length = 1, 500*time.Millisecond
 	}
-	return b.run(ctx, strings.Split(*only, ","), *write)
+	names := strings.FieldsFunc(*only, func(r rune) bool { return r == ',' })
+	if len(names) == 0 && *write {
+		kept, err := readFigures(figuresJSON)
+		if err != nil {
+			return err
+		}
+		return kept.write()
+	}
+	return b.run(ctx, names, *write)
 }
 
 // run measures the parts of these names, says what has moved since the figures that
@@ -141,7 +152,7 @@ func (b *bench) build(ctx context.Context) (err error) {
 func (b *bench) setting() setting {
 	return setting{
 		Date: time.Now().Format(time.DateOnly), Machine: processor(), Cores: runtime.NumCPU() + len(b.cores.server),
-		Go: runtime.Version(), Commit: commit(), Rounds: b.rounds, Length: b.length.String(), Pinned: b.cores.String(),
+		Go: runtime.Version(), Commit: commit(), Rounds: b.rounds, Length: b.length.String(), Pinned: b.cores.String(), Busy: loadAverage(),
 	}
 }
 
@@ -151,6 +162,15 @@ func commit() string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(text))
+}
+
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }
 
 func processor() string {

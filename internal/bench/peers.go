@@ -88,7 +88,7 @@ func (b *bench) peers(ctx context.Context) error {
 
 // peer measures one of them.
 func (b *bench) peer(ctx context.Context, p peer, cache string, bare *measured) (r peerRow, err error) {
-	place := peerPlace{dir: filepath.Join(b.dir, strings.ToLower(strings.ReplaceAll(p.name, " ", "-"))), cache: cache}
+	place := peerPlace{dir: filepath.Join(b.dir, "peer-"+strings.ToLower(strings.ReplaceAll(p.name, " ", "-"))), cache: cache}
 	if place.addr, err = freeAddr(); err != nil {
 		return peerRow{}, err
 	}
@@ -142,35 +142,42 @@ func (b *bench) askPeer(ctx context.Context, p peer, addr string, r *peerRow, ba
 	}
 	me := &measured{addr: addr, asks: times(connections, p.me(grants[0]))}
 	logins := &measured{addr: addr, asks: times(8, p.login)}
-	refreshes, registers := &measured{addr: addr}, &measured{addr: addr}
-	all := []*measured{bare, me, logins}
-	if p.refresh != nil {
-		for _, g := range grants {
-			refreshes.asks = append(refreshes.asks, &peerRefresh{p, g})
-		}
-		all = append(all, refreshes)
-	}
-	if p.register != nil {
-		registers.asks = times(8, &newcomers{register: p.register})
-		all = append(all, registers)
-	}
+	refreshes, registers := p.refreshes(addr, grants), p.registers(addr)
 	first := len(bare.rates)
 	for range b.rounds {
-		for _, m := range all {
+		for _, m := range []*measured{bare, me, logins, refreshes, registers} {
+			if len(m.asks) == 0 {
+				continue
+			}
 			if err := m.round(ctx, b.length); err != nil {
 				return err
 			}
 		}
 	}
 	r.Me, r.Share, r.P99 = median(me.rates), median(shares(me.rates, bare.rates[first:])), median(me.p99)
-	r.Login = median(logins.rates)
-	if p.refresh != nil {
-		r.Refresh = median(refreshes.rates)
-	}
-	if p.register != nil {
-		r.Register = median(registers.rates)
-	}
+	r.Login, r.Refresh, r.Register = median(logins.rates), median(refreshes.rates), median(registers.rates)
 	return nil
+}
+
+// refreshes is nobody asking where there is no refresh.
+func (p peer) refreshes(addr string, grants []grant) *measured {
+	m := &measured{addr: addr}
+	if p.refresh == nil {
+		return m
+	}
+	for _, g := range grants {
+		m.asks = append(m.asks, &peerRefresh{p, g})
+	}
+	return m
+}
+
+// registers is nobody asking where no users are kept.
+func (p peer) registers(addr string) *measured {
+	m := &measured{addr: addr}
+	if p.register != nil {
+		m.asks = times(8, &newcomers{register: p.register})
+	}
+	return m
 }
 
 func (p peer) signIn(addr string, n int) ([]grant, error) {
