@@ -119,8 +119,11 @@ func (r row) bound() string {
 }
 
 func number(v float64) string {
-	if v >= 10 {
+	switch {
+	case v >= 100 || v == math.Trunc(v):
 		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
 }

@@ -79,9 +79,9 @@ func (b *bench) flood(ctx context.Context) error {
 			return err
 		}
 	}
-	b.row(fmt.Sprintf("%d good tokens, before", goodTokens), fmt.Sprintf("%.0f/s", median(r.before)))
-	b.row(fmt.Sprintf("the same beside a flood of %d invalid ones", r.bad), fmt.Sprintf("%.0f/s, and %.0f invalid ones/s", median(r.during), median(r.flooded)))
-	b.add("the same after the flood", fmt.Sprintf("%.0f/s", median(r.after)), shares(r.after, r.before), "of before", atLeast(0.9))
+	b.row(fmt.Sprintf("%d good tokens, before a flood", goodTokens), fmt.Sprintf("%.0f/s", median(r.before)))
+	b.row(fmt.Sprintf("good tokens beside a flood of %d invalid ones", r.bad), fmt.Sprintf("%.0f/s, and %.0f invalid ones/s", median(r.during), median(r.flooded)))
+	b.add("good tokens after the flood", fmt.Sprintf("%.0f/s", median(r.after)), shares(r.after, r.before), "of before", atLeast(0.9))
 	b.add("good tokens forgotten in the flood", fmt.Sprintf("once each: new %.0f/s, known %.0f/s, after the flood %.0f/s", median(r.unknown), median(r.known), median(r.flooding)),
 		r.forgotten(), "of all", atMost(0.1))
 	return nil

@@ -21,6 +21,8 @@ pipe that is read. Latencies are from the client's side.
 `
 
 const pageParts = `
+What each part does:
+
 * **requests**: 64 connections, each asks again when it is answered. The bare handler answers a small JSON object and does
   nothing else.
 * **first-seen**: tokens that are new to either, verified one after another in one process.
