@@ -6,10 +6,11 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL    := go tool -modfile=internal/tools/go.mod
 FUZZTIME ?= 30s
+BIN     ?= bin/jotgate
 FUZZ     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint check bench fuzz fuzz-release mutants e2e common-passwords reproducible sbom vuln platforms
+.PHONY: help run build test race lint check bench bench-quick bench-peers fuzz fuzz-release mutants e2e common-passwords reproducible sbom vuln platforms
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +19,7 @@ run: build ## Build and serve on http://localhost:8080, with data in ./data
 	bin/jotgate serve --config configs/jotgate.yaml
 
 build: ## Build the static binary bin/jotgate
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/jotgate ./cmd/jotgate
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/jotgate
 
 reproducible: build ## Build again elsewhere, with nothing cached, and compare
 	@dir=$$(mktemp -d) && trap "rm -rf $$dir" EXIT && mkdir -p $$dir/else/where && \
@@ -51,8 +52,14 @@ lint: ## Run the linters
 
 check: lint test race ## What a change must pass
 
-bench: ## Measure, and print the ratios to the floor
-	go run ./internal/bench
+bench: ## Measure, say what has moved, and write configs/docs/figures.md (long)
+	go run ./internal/bench -write
+
+bench-quick: ## Measure in one short round of each, and write nothing
+	go run ./internal/bench -quick
+
+bench-peers: ## Measure what one would otherwise run beside jotgate (builds it first)
+	go run ./internal/bench -only peers -write
 
 # A target runs in a binary of its own file where that builds: coverage is counted in all
 # that is linked, and with the whole program in it an execution takes ten times as long.

@@ -52,7 +52,7 @@
 //	djangotest             runs it beside a real Django project, with the files of configs/django
 //	web/browsertest        drives the sample app in Chromium
 //	interop                asks other people's libraries what they think of our tokens
-//	bench                  measures, and prints ratios to the floor
+//	bench                  measures, beside the floor and beside other programs, and keeps ratios
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools
 //

@@ -89,7 +89,7 @@ var homes = map[string][]string{
 	"github.com/gin-gonic/gin":        {"internal/httpapi", "internal/oauthapi", "pkg/bearer/ginbearer", "internal/bench"},
 	"github.com/rs/cors":              {"internal/httpapi"},
 	"gorm.io/":                        {"internal/store"},
-	"modernc.org/":                    {"internal/store", "internal/djangousers"},
+	"modernc.org/":                    {"internal/store", "internal/djangousers", "internal/bench"},
 	"github.com/pressly/goose":        {"internal/store"},
 	"github.com/jackc/pgx":            {"internal/store", "internal/djangousers", "internal/pgtest", "internal/bench"},
 	"github.com/golang-jwt/jwt":       {"pkg/bearer", "internal/token", "internal/bench"},

@@ -17,11 +17,12 @@ import (
 
 // load is what came of asking for a while over many connections.
 type load struct {
-	rate     float64 // answers a second
-	p50, p99 time.Duration
+	rate           float64 // answers a second
+	p50, p99, most time.Duration
 }
 
-// ask is one worker's next request, and what it makes of the answer.
+// ask is one worker's next request, and what it makes of the answer. It is done when
+// there is no next one.
 type ask interface {
 	next() []byte
 	got(status int, body []byte) error
@@ -32,6 +33,11 @@ type ask interface {
 func fire(ctx context.Context, addr string, length time.Duration, workers []ask) (load, error) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
+	return drive(ctx, addr, workers)
+}
+
+// drive does so until the workers are done or ctx ends.
+func drive(ctx context.Context, addr string, workers []ask) (load, error) {
 	var mu sync.Mutex
 	var all []time.Duration
 	var errs []error
@@ -53,25 +59,26 @@ func fire(ctx context.Context, addr string, length time.Duration, workers []ask)
 	if len(all) == 0 {
 		return load{}, errors.New("no answer in time")
 	}
-	slices.Sort(all)
-	return load{
-		rate: float64(len(all)) / elapsed.Seconds(), p50: all[len(all)/2], p99: all[len(all)*99/100],
-	}, nil
+	l := summary(all)
+	l.rate = float64(len(all)) / elapsed.Seconds()
+	return l, nil
+}
+
+func summary(took []time.Duration) load {
+	slices.Sort(took)
+	return load{p50: took[len(took)/2], p99: took[len(took)*99/100], most: took[len(took)-1]}
 }
 
 func work(ctx context.Context, addr string, w ask) (took []time.Duration, err error) {
-	conn, err := net.Dial("tcp", addr) //nolint:noctx // loopback
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	r := bufio.NewReaderSize(conn, 16<<10)
+	c := &client{addr: addr}
+	defer func() { err = errors.Join(err, c.close()) }()
 	for ctx.Err() == nil {
-		begin := time.Now()
-		if _, err := conn.Write(w.next()); err != nil {
-			return nil, err
+		text := w.next()
+		if text == nil {
+			break
 		}
-		status, body, err := answer(r)
+		begin := time.Now()
+		status, body, err := c.do(text)
 		if err != nil {
 			return nil, err
 		}
@@ -83,30 +90,79 @@ func work(ctx context.Context, addr string, w ask) (took []time.Duration, err er
 	return took, nil
 }
 
-// answer reads one HTTP/1.1 answer with a Content-Length, or with no body.
-func answer(r *bufio.Reader) (status int, body []byte, err error) {
+// client is one connection, made anew when the server has closed it.
+type client struct {
+	addr string
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func (c *client) do(text []byte) (status int, body []byte, err error) {
+	if c.conn == nil {
+		if c.conn, err = net.Dial("tcp", c.addr); err != nil { //nolint:noctx // loopback
+			return 0, nil, err
+		}
+		c.r = bufio.NewReaderSize(c.conn, 16<<10)
+	}
+	if _, err := c.conn.Write(text); err != nil {
+		return 0, nil, err
+	}
+	status, body, last, err := answer(c.r)
+	if last && err == nil {
+		err = c.close()
+	}
+	return status, body, err
+}
+
+func (c *client) close() error {
+	if c.conn == nil {
+		return nil
+	}
+	err := c.conn.Close()
+	c.conn = nil
+	return err
+}
+
+// answer reads one HTTP/1.1 answer with a Content-Length, or with no body, and tells
+// whether it is the last on its connection.
+func answer(r *bufio.Reader) (status int, body []byte, last bool, err error) {
 	length := 0
 	for first := true; ; first = false {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
-			return 0, nil, err
+			return 0, nil, false, err
 		}
 		line = bytes.TrimRight(line, "\r\n")
-		switch {
-		case first:
-			if status, err = strconv.Atoi(string(line[len("HTTP/1.1 ") : len("HTTP/1.1 ")+3])); err != nil {
-				return 0, nil, err
+		if first {
+			if status, err = statusOf(line); err != nil {
+				return 0, nil, false, err
 			}
-		case len(line) == 0:
+			continue
+		}
+		if len(line) == 0 {
 			body = make([]byte, length)
 			_, err := io.ReadFull(r, body)
-			return status, body, err
-		case bytes.HasPrefix(line, []byte("Content-Length: ")):
-			if length, err = strconv.Atoi(string(line[len("Content-Length: "):])); err != nil {
-				return 0, nil, err
+			return status, body, last, err
+		}
+		switch name, value, _ := bytes.Cut(line, []byte(": ")); {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return 0, nil, false, err
 			}
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			return 0, nil, false, fmt.Errorf("an answer in the transfer encoding %s", value)
+		case bytes.EqualFold(name, []byte("Connection")):
+			last = bytes.EqualFold(value, []byte("close"))
 		}
 	}
+}
+
+func statusOf(line []byte) (int, error) {
+	rest, ok := bytes.CutPrefix(line, []byte("HTTP/1.1 "))
+	if !ok || len(rest) < 3 {
+		return 0, fmt.Errorf("not an answer of HTTP/1.1: %q", line)
+	}
+	return strconv.Atoi(string(rest[:3]))
 }
 
 func request(method, path, body string, headers ...string) []byte {
@@ -147,13 +203,7 @@ func times[T ask](n int, a T) []ask {
 
 // once sends one request on a connection of its own.
 func once(addr string, text []byte) (status int, body []byte, err error) {
-	conn, err := net.Dial("tcp", addr) //nolint:noctx // loopback
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.Write(text); err != nil {
-		return 0, nil, err
-	}
-	return answer(bufio.NewReader(conn))
+	c := &client{addr: addr}
+	defer func() { err = errors.Join(err, c.close()) }()
+	return c.do(text)
 }

@@ -1,6 +1,7 @@
 // Command bench measures jotgate against the floor under it, in one run on one
-// machine, and prints the ratios. The server runs as a process of its own, as
-// shipped and on one core; the load comes from this process over loopback.
+// machine, and tells the ratios. The server runs as a process of its own, as
+// shipped; it has one core to itself, and the load comes from this process on the
+// others, over loopback.
 //
 // Figures of two runs or two machines do not compare; ratios within one run do.
 package main
@@ -16,15 +17,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
-
-// helloArg makes this program the bare Gin server that the others are compared with.
-const helloArg = "hello"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,60 +32,145 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	if len(args) == 2 && args[0] == helloArg {
-		return hello(ctx, args[1])
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) > 0 && args[0] == floorArg {
+		return floor(ctx, args[1:], out)
 	}
-	b := &bench{out: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	cores, args, err := takeCores(args)
+	if err != nil {
+		return err
+	}
+	b := &bench{out: out, cores: cores}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.IntVar(&b.rounds, "rounds", 5, "rounds, of which the median counts")
 	fs.DurationVar(&b.length, "length", 2*time.Second, "length of one measurement")
-	only := fs.String("only", "requests,first-seen,logins,refreshes,refreshes-postgres,revocations,footprint", "parts to run, in this order")
+	fs.BoolVar(&b.quick, "quick", false, "one short round of each, whose figures say little")
+	fs.StringVar(&b.program, "program", "", "the jotgate to measure; built from this tree if empty")
+	fs.StringVar(&b.dir, "dir", os.TempDir(), "where the data of the servers goes for the time being")
+	only := fs.String("only", strings.Join(everyPart(), ","), "parts to run, in this order; there is also peers, and with none the page is written anew")
+	write := fs.Bool("write", false, "put the figures into "+figuresJSON+" and the page made of it")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if b.dir, err = os.MkdirTemp("", "jotgate-bench-"); err != nil {
+	if b.quick && *write {
+		return errors.New("figures of -quick say too little to be kept")
+	}
+	if b.quick {
+		b.rounds, b.length = 1, 500*time.Millisecond
+	}
+	names := strings.FieldsFunc(*only, func(r rune) bool { return r == ',' })
+	if len(names) == 0 && *write {
+		kept, err := readFigures(figuresJSON)
+		if err != nil {
+			return err
+		}
+		return kept.write()
+	}
+	return b.run(ctx, names, *write)
+}
+
+// run measures the parts of these names, says what has moved since the figures that
+// are kept, and keeps the new ones if it is to.
+func (b *bench) run(ctx context.Context, names []string, keep bool) (err error) {
+	kept, err := readFigures(figuresJSON)
+	if err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp(b.dir, "jotgate-bench-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	b.program = filepath.Join(b.dir, "jotgate")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=nomsgpack", "-ldflags=-s -w", "-o", b.program, "./cmd/jotgate")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w: %s", err, text)
+	if err := b.build(ctx); err != nil {
+		return err
 	}
-	fmt.Fprintf(b.out, "%s, %d cores, %s, %s; median of %d rounds of %s; server on one core\n\n",
-		processor(), runtime.NumCPU(), runtime.Version(), time.Now().Format(time.DateOnly), b.rounds, b.length)
-	parts := map[string]func(context.Context) error{
-		"requests": b.requests, "first-seen": b.firstSeen, "logins": b.logins, "refreshes": b.refreshesOnSQLite,
-		"refreshes-postgres": b.refreshesOnPostgres, "revocations": b.revocations, "footprint": b.footprint,
-	}
-	for name := range strings.SplitSeq(*only, ",") {
-		part, ok := parts[name]
+	now := figures{Setting: b.setting()}
+	fmt.Fprintf(b.out, "%s\n\n", now.Setting)
+	for _, name := range names {
+		part, ok := parts()[name]
 		if !ok {
 			return fmt.Errorf("there is no part %q", name)
 		}
-		if err := part(ctx); err != nil {
-			return err
+		before := len(b.rows)
+		if err := errors.Join(part(b, ctx), ctx.Err()); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		if err := errors.Join(b.out.Flush(), ctx.Err()); err != nil {
-			return err
+		for i := range b.rows[before:] {
+			b.rows[before+i].Part = name
 		}
+		printTable(b.out, b.rows[before:])
 	}
-	return nil
+	now.Rows, now.Peers = b.rows, b.peerRows
+	for _, line := range moved(kept.Rows, now.Rows) {
+		fmt.Fprintln(b.out, line)
+	}
+	if !keep {
+		return nil
+	}
+	return kept.with(now).write()
 }
 
 // bench is one run.
 type bench struct {
-	out          *tabwriter.Writer
+	out          io.Writer
+	cores        cores
 	rounds       int
 	length       time.Duration
+	quick        bool
 	dir, program string
+	rows         []row
+	peerRows     []peerRow
 }
 
-// row prints one line of the table.
-func (b *bench) row(what, figure, ratio string) {
-	fmt.Fprintf(b.out, "%s\t%s\t%s\n", what, figure, ratio)
+// parts is what can be measured.
+func parts() map[string]func(*bench, context.Context) error {
+	return map[string]func(*bench, context.Context) error{
+		"requests": (*bench).requests, "first-seen": (*bench).firstSeen, "flood": (*bench).flood,
+		"logins": (*bench).logins, "storm": (*bench).storms,
+		"refreshes": (*bench).refreshesOnSQLite, "refreshes-postgres": (*bench).refreshesOnPostgres,
+		"revocations": (*bench).revocations, "footprint": (*bench).footprint, "peers": (*bench).peers,
+	}
+}
+
+// everyPart is what runs if nothing else is asked for.
+func everyPart() []string {
+	return []string{"requests", "first-seen", "flood", "logins", "storm", "refreshes", "refreshes-postgres", "revocations", "footprint"}
+}
+
+// build makes the program as it is shipped, unless there is one to measure.
+func (b *bench) build(ctx context.Context) (err error) {
+	if b.program != "" {
+		b.program, err = filepath.Abs(b.program)
+		return err
+	}
+	b.program = filepath.Join(b.dir, "jotgate")
+	if text, err := exec.CommandContext(ctx, "make", "-s", "build", "BIN="+b.program).CombinedOutput(); err != nil {
+		return fmt.Errorf("make build: %w: %s", err, text)
+	}
+	return nil
+}
+
+func (b *bench) setting() setting {
+	return setting{
+		Date: time.Now().Format(time.DateOnly), Machine: processor(), Cores: runtime.NumCPU() + len(b.cores.server),
+		Go: runtime.Version(), Commit: commit(), Rounds: b.rounds, Length: b.length.String(), Pinned: b.cores.String(), Busy: loadAverage(),
+	}
+}
+
+func commit() string {
+	text, err := exec.Command("git", "describe", "--always", "--dirty").Output() //nolint:noctx // at once
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }
 
 func processor() string {
@@ -103,9 +184,4 @@ func processor() string {
 		}
 	}
 	return runtime.GOARCH
-}
-
-func median[T int | float64 | time.Duration](values []T) T {
-	slices.Sort(values)
-	return values[len(values)/2]
 }

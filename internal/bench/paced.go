@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// pace sends requests of one kind at a fixed rate, whether the ones before are
+// answered or not, and counts how long each took from when it was to be sent: a
+// server that keeps the sender waiting is slow to all that were due meanwhile.
+func pace(ctx context.Context, addr string, rate int, length time.Duration, a same) (load, error) {
+	n := int(length.Seconds() * float64(rate))
+	due := make(chan time.Time, n) // sending never waits for a connection
+	took := make([][]time.Duration, connections)
+	errs := make([]error, connections)
+	var wg sync.WaitGroup
+	for i := range connections {
+		wg.Go(func() { took[i], errs[i] = keepUp(addr, due, a) })
+	}
+	begin := time.Now()
+	for i := range n {
+		at := begin.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		if ctx.Err() != nil {
+			break
+		}
+		time.Sleep(time.Until(at))
+		due <- at
+	}
+	close(due)
+	wg.Wait()
+	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
+		return load{}, err
+	}
+	var all []time.Duration
+	for _, some := range took {
+		all = append(all, some...)
+	}
+	return summary(all), nil
+}
+
+// keepUp sends what is due over one connection until nothing more will be.
+func keepUp(addr string, due <-chan time.Time, a same) (took []time.Duration, err error) {
+	c := &client{addr: addr}
+	defer func() { err = errors.Join(err, c.close()) }()
+	for at := range due {
+		status, body, err := c.do(a.next())
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(at))
+		if err := a.got(status, body); err != nil {
+			return nil, err
+		}
+	}
+	return took, nil
+}
