@@ -116,6 +116,6 @@ func (tt *torture) all(ctx context.Context, out io.Writer, names []string) error
 
 func (tt *torture) faults() map[string]func(context.Context, *tally) error {
 	return map[string]func(context.Context, *tally) error{
-		"kill": tt.killAtRandom,
+		"kill": tt.killAtRandom, "kill-at-write": tt.killAtWrite,
 	}
 }
