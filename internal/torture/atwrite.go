@@ -24,7 +24,7 @@ func (tt *torture) killAtWrite(ctx context.Context, t *tally) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.server.kill()) }()
+	defer func() { err = errors.Join(err, s.end()) }()
 	reached := 0
 	for i, op := range everyOperation {
 		// The short form takes every fifth, and each operation begins elsewhere.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2" //nolint:depguard // a run is repeated with its seed
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -29,13 +30,24 @@ func (tt *torture) newSite(ctx context.Context, t *tally, dir string, environ ..
 	return s, nil
 }
 
+// end kills the server, and tells what it said if that is of use.
+func (s *site) end() error {
+	if s.tally.bad() {
+		text, err := os.ReadFile(s.server.dir + ".log")
+		if err == nil {
+			s.tally.notes = append(s.tally.notes, "the server said last: "+string(tail(text)))
+		}
+	}
+	return s.server.kill()
+}
+
 // killAtRandom kills the server under load.
 func (tt *torture) killAtRandom(ctx context.Context, t *tally) (err error) {
 	s, err := tt.newSite(ctx, t, filepath.Join(tt.dir, t.fault))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.server.kill()) }()
+	defer func() { err = errors.Join(err, s.end()) }()
 	random := rand.New(rand.NewPCG(tt.seed, 0))
 	for t.points = range tt.count(15, 300) {
 		working, enough := context.WithCancel(ctx)

@@ -52,6 +52,16 @@ func attach(pid int, log, calls, inject string) (*tracer, error) {
 	return &tracer{cmd: cmd, log: log}, nil
 }
 
+// detachSoon is how long nothing is accepted.
+const detachSoon = 200 * time.Millisecond
+
+// detachAfter lets go of a living server in a while.
+func (t *tracer) detachAfter(d time.Duration) *time.Timer {
+	return time.AfterFunc(d, func() {
+		_ = t.cmd.Process.Signal(syscall.SIGINT) // or it is over by now
+	})
+}
+
 // detach lets go of the server, dead or alive. strace may wait for ever for a thread
 // of a process that was killed, so it gets a moment only.
 func (t *tracer) detach() error {

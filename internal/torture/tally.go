@@ -64,3 +64,17 @@ func (t *tally) row() string {
 }
 
 const heading = "fault\tpoints\tacknowledged\tunknown\tlost\tundone\tlet in\todd\tseconds\t\n"
+
+func (t *tally) count(acknowledged, unknown int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.acknowledged += acknowledged
+	t.unknownAnswers += unknown
+}
+
+// unknowns is how many outcomes were unknown so far.
+func (t *tally) unknowns() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unknownAnswers
+}

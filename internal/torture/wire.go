@@ -29,7 +29,7 @@ type answer struct {
 }
 
 // unknown reports whether the client cannot tell if the request had its effect.
-func (a answer) unknown() bool { return a.err != nil || a.status == http.StatusServiceUnavailable }
+func (a answer) unknown() bool { return a.err != nil || a.status >= http.StatusInternalServerError }
 
 func (a answer) String() string {
 	if a.err != nil {
