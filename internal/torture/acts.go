@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"slices"
 )
 
 // operation is what a person does.
@@ -51,11 +52,9 @@ func (l *ledger) judge(p *person, a *act, got answer, f finding, want ...int) (k
 	if got.unknown() {
 		return false, false
 	}
-	for _, status := range want {
-		if got.status == status {
-			l.wire.tally.acknowledge()
-			return true, true
-		}
+	if slices.Contains(want, got.status) {
+		l.wire.tally.acknowledge()
+		return true, true
 	}
 	l.wire.tally.add(f, "%s of %s (again: %v): %v", a.op, p.name, a.again, got)
 	return true, false

@@ -65,7 +65,7 @@ func (s *site) hold(ctx context.Context, n int, begin string) error {
 		if err != nil {
 			return fmt.Errorf("dial: %w", err)
 		}
-		defer func() { _ = conn.Close() }() // the server may have closed it
+		defer func() { _ = conn.Close() }() //nolint:errcheck // the server may have closed it
 		if begin == "" {
 			continue
 		}

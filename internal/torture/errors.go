@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 )
 
 // injected is a system call that fails with an errno.
@@ -15,9 +16,34 @@ type injected struct {
 
 // allInjected are tried at each call of each operation, once and from there on.
 var allInjected = []injected{ //nolint:gochecknoglobals // constant
-	{"pwrite64", "EIO", 16}, {"pwrite64", "ENOSPC", 16}, {"pwrite64", "EROFS", 2},
-	{"fsync,fdatasync", "EIO", 3}, {"fsync,fdatasync", "ENOSPC", 3},
-	{"openat", "EMFILE", 2}, {"openat", "EIO", 2}, {"accept4", "EMFILE", 3}, {"pread64", "EIO", 4},
+	{"pwrite64", "EIO", 16},
+	{"pwrite64", "ENOSPC", 16},
+	{"pwrite64", "EROFS", 2},
+	{"fsync,fdatasync", "EIO", 3},
+	{"fsync,fdatasync", "ENOSPC", 3},
+	{"openat", "EMFILE", 2},
+	{"openat", "EIO", 2},
+	{"accept4", "EMFILE", 3},
+	{"pread64", "EIO", 4},
+}
+
+// failure is one call of one operation that fails, or all from there on.
+type failure struct {
+	injected
+
+	op   operation
+	when string // as strace counts
+}
+
+func failures() (all []failure) {
+	for _, in := range allInjected {
+		for _, op := range everyOperation {
+			for n := range in.most {
+				all = append(all, failure{in, op, strconv.Itoa(n + 1)}, failure{in, op, strconv.Itoa(n+1) + "+"})
+			}
+		}
+	}
+	return all
 }
 
 // failCalls makes system calls of a server fail that lives on, and is well again
@@ -32,24 +58,18 @@ func (tt *torture) failCalls(ctx context.Context, t *tally) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.end()) }()
 	s.crowd.ledger.wire.whole = true
-	turn, hurt := 0, 0
-	for _, in := range allInjected {
-		for _, op := range everyOperation {
-			for n := 1; n <= in.most; n++ {
-				for _, more := range []string{"", "+"} {
-					if turn++; turn%tt.count(11, 1) != 0 {
-						continue
-					}
-					met, err := s.failOne(ctx, in, op, fmt.Sprintf("%d%s", n, more))
-					if err != nil {
-						return fmt.Errorf("%s %s at %d%s of %s: %w", in.calls, in.errno, n, more, op, err)
-					}
-					t.points++
-					if met {
-						hurt++
-					}
-				}
-			}
+	hurt := 0
+	for i, p := range failures() {
+		if i%tt.count(11, 1) != 0 {
+			continue
+		}
+		met, err := s.failOne(ctx, p.injected, p.op, p.when)
+		if err != nil {
+			return fmt.Errorf("%s %s at %s of %s: %w", p.calls, p.errno, p.when, p.op, err)
+		}
+		t.points++
+		if met {
+			hurt++
 		}
 	}
 	s.crowd.compare(ctx, true)

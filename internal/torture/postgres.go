@@ -127,7 +127,7 @@ func childrenOf(pid int) ([]int, error) {
 		if failed != nil {
 			continue // the thread is gone
 		}
-		for _, word := range strings.Fields(string(text)) {
+		for word := range strings.FieldsSeq(string(text)) {
 			child, failed := strconv.Atoi(word)
 			err = errors.Join(err, failed)
 			all = append(all, child)

@@ -53,7 +53,7 @@ func (s *server) start(ctx context.Context) error {
 	s.done = done
 	go func() {
 		defer close(done)
-		_ = cmd.Wait() // it is killed more often than not
+		_ = cmd.Wait() //nolint:errcheck // it is killed more often than not
 	}()
 	return s.ready(ctx)
 }

@@ -48,7 +48,7 @@ func attach(pid int, log, calls, inject string) (*tracer, error) {
 			return nil, errors.Join(fmt.Errorf("strace does not attach: %s", first), ignoreExit(cmd.Wait()))
 		}
 	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }() // it says of each new thread
+	go func() { _, _ = io.Copy(io.Discard, lines) }() //nolint:errcheck // it says of each new thread
 	return &tracer{cmd: cmd, log: log}, nil
 }
 
@@ -58,7 +58,7 @@ const detachSoon = 200 * time.Millisecond
 // detachAfter lets go of a living server in a while.
 func (t *tracer) detachAfter(d time.Duration) *time.Timer {
 	return time.AfterFunc(d, func() {
-		_ = t.cmd.Process.Signal(syscall.SIGINT) // or it is over by now
+		_ = t.cmd.Process.Signal(syscall.SIGINT) //nolint:errcheck // or it is over by now
 	})
 }
 
@@ -69,7 +69,7 @@ func (t *tracer) detach() error {
 		return err
 	}
 	late := time.AfterFunc(300*time.Millisecond, func() {
-		_ = t.cmd.Process.Kill() // or it is over by now
+		_ = t.cmd.Process.Kill() //nolint:errcheck // or it is over by now
 	})
 	defer late.Stop()
 	return ignoreExit(t.cmd.Wait())
