@@ -10,7 +10,7 @@ BIN     ?= bin/jotgate
 FUZZ     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint check bench bench-quick bench-peers fuzz fuzz-release mutants e2e common-passwords reproducible sbom vuln platforms
+.PHONY: help run build test race lint check bench bench-quick bench-peers torture torture-short fuzz fuzz-release mutants e2e common-passwords reproducible sbom vuln platforms
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ bench-quick: ## Measure in one short round of each, and write nothing
 
 bench-peers: ## Measure what one would otherwise run beside jotgate (builds it first)
 	go run ./internal/bench -only peers -write
+
+torture: ## Break what the program stands on at every point, and see that it keeps its word
+	go run ./internal/torture -long
+
+torture-short: ## The same at some points, in a minute and a half (needs strace and PostgreSQL)
+	go run ./internal/torture -short
 
 # A target runs in a binary of its own file where that builds: coverage is counted in all
 # that is linked, and with the whole program in it an execution takes ten times as long.

@@ -53,6 +53,7 @@
 //	web/browsertest        drives the sample app in Chromium
 //	interop                asks other people's libraries what they think of our tokens
 //	bench                  measures, beside the floor and beside other programs, and keeps ratios
+//	torture                breaks what the program stands on, and compares what is left with what it acknowledged
 //	mutants                takes guards away, one at a time, to see a test fail
 //	tools                  a module of its own that pins the developers' tools
 //

@@ -81,11 +81,12 @@ func unavailable(err error) bool {
 	return false
 }
 
-// sqliteUnavailable looks at the primary code, which is the lowest byte.
+// sqliteUnavailable looks at the primary code, which is the lowest byte. SQLite says
+// SQLITE_CORRUPT also where the disk once failed to read a page.
 func sqliteUnavailable(code int) bool {
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT:
 		return true
 	}
 	return false

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 func TestWhoseFault(t *testing.T) {
@@ -38,6 +39,18 @@ func TestWhoseFault(t *testing.T) {
 		_, got := errors.AsType[*UnavailableError](err)
 		if got != tt.want || !errors.Is(err, tt.err) {
 			t.Errorf("wrap(%v) = %v, unavailable %t, want %t", tt.err, err, got, tt.want)
+		}
+	}
+}
+
+func TestSQLiteThatCannotReadIsUnavailable(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]bool{
+		sqlite3.SQLITE_IOERR_READ: true, sqlite3.SQLITE_IOERR_CORRUPTFS: true, sqlite3.SQLITE_CORRUPT: true,
+		sqlite3.SQLITE_FULL: true, sqlite3.SQLITE_BUSY_SNAPSHOT: true, sqlite3.SQLITE_CONSTRAINT_UNIQUE: false, sqlite3.SQLITE_ERROR: false,
+	} {
+		if got := sqliteUnavailable(code); got != want {
+			t.Errorf("sqliteUnavailable(%d) = %t", code, got)
 		}
 	}
 }

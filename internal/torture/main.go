@@ -1,0 +1,122 @@
+// Command torture hurts jotgate and sees whether it keeps its word. It runs the
+// program as shipped, keeps a ledger of what was acknowledged to its users,
+// brings a fault, and compares: what was acknowledged holds, what was ended stays
+// ended, nobody is let in, and every answer is one that clients are made for.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		os.Exit(1)
+	}
+}
+
+// torture is one run.
+type torture struct {
+	dir, program string
+	long         bool
+	seed         uint64
+}
+
+// count is how many points a fault has: few in the short form.
+func (tt *torture) count(short, long int) int {
+	if tt.long {
+		return long
+	}
+	return short
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	tt := &torture{}
+	fs := flag.NewFlagSet("torture", flag.ContinueOnError)
+	fs.BoolVar(&tt.long, "long", false, "every point, in minutes")
+	short := fs.Bool("short", false, "some points, in a minute and a half (the default)")
+	fs.Uint64Var(&tt.seed, "seed", 0, "what chance begins with; 0 is the time")
+	only := fs.String("only", "kill,kill-at-write,errors,disk,connections,postgres", "faults, in this order")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if *short && tt.long {
+		return errors.New("it is either -short or -long")
+	}
+	if tt.seed == 0 {
+		tt.seed = uint64(time.Now().UnixNano())
+	}
+	if tt.dir, err = os.MkdirTemp("", "jotgate-torture-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tt.dir)) }()
+	if err := tt.build(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "seed %d\n", tt.seed)
+	return tt.all(ctx, out, strings.Split(*only, ","))
+}
+
+func (tt *torture) build(ctx context.Context) error {
+	tt.program = filepath.Join(tt.dir, "jotgate")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=nomsgpack", "-ldflags=-s -w", "-o", tt.program, "./cmd/jotgate")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w: %s", err, text)
+	}
+	return nil
+}
+
+// all brings the faults one after another and prints the table.
+func (tt *torture) all(ctx context.Context, out io.Writer, names []string) error {
+	faults := tt.faults()
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, heading)
+	var notes []string
+	var failed error
+	for _, name := range names {
+		bring, ok := faults[name]
+		if !ok {
+			return fmt.Errorf("there is no fault %q", name)
+		}
+		t, began := &tally{fault: name}, time.Now()
+		if err := bring(ctx, t); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", name, err), table.Flush())
+		}
+		t.took = time.Since(began)
+		fmt.Fprint(table, t.row())
+		notes = append(notes, t.notes...)
+		if t.bad() {
+			failed = errors.New("it did not keep its word")
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(out, note)
+	}
+	return failed
+}
+
+func (tt *torture) faults() map[string]func(context.Context, *tally) error {
+	return map[string]func(context.Context, *tally) error{
+		"kill": tt.killAtRandom, "kill-at-write": tt.killAtWrite, "errors": tt.failCalls,
+		"connections": tt.crowdConnections, "disk": tt.fillDisk, "postgres": tt.hurtPostgres,
+	}
+}

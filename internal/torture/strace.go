@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// written are the system calls with which SQLite makes a change last.
+const written = "pwrite64,write,fsync,fdatasync,ftruncate"
+
+// tracer is strace on a running server.
+type tracer struct {
+	cmd *exec.Cmd
+	log string
+}
+
+// attach traces a process and hurts those of its system calls that inject names,
+// in strace's words. strace counts calls by thread from here on.
+func attach(pid int, log, calls, inject string) (*tracer, error) {
+	args := []string{"-f", "-p", strconv.Itoa(pid), "-o", log, "-e", "trace=" + calls, "-e", "signal=none"}
+	if inject != "" {
+		args = append(args, "-e", "inject="+inject)
+	}
+	cmd := exec.Command("strace", args...) //nolint:noctx // ends by detach or with the server
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewReader(stderr)
+	for first := ""; ; {
+		line, err := lines.ReadString('\n')
+		if strings.Contains(line, "attached") {
+			break
+		}
+		if first += line; err != nil {
+			return nil, errors.Join(fmt.Errorf("strace does not attach: %s", first), ignoreExit(cmd.Wait()))
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() //nolint:errcheck // it says of each new thread
+	return &tracer{cmd: cmd, log: log}, nil
+}
+
+// detachSoon is how long nothing is accepted.
+const detachSoon = 200 * time.Millisecond
+
+// detachAfter lets go of a living server in a while.
+func (t *tracer) detachAfter(d time.Duration) *time.Timer {
+	return time.AfterFunc(d, func() {
+		_ = t.cmd.Process.Signal(syscall.SIGINT) //nolint:errcheck // or it is over by now
+	})
+}
+
+// detach lets go of the server, dead or alive. strace may wait for ever for a thread
+// of a process that was killed, so it gets a moment only.
+func (t *tracer) detach() error {
+	if err := t.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	late := time.AfterFunc(300*time.Millisecond, func() {
+		_ = t.cmd.Process.Kill() //nolint:errcheck // or it is over by now
+	})
+	defer late.Stop()
+	return ignoreExit(t.cmd.Wait())
+}
+
+// calls is how many of the system calls began, the one that was hurt included.
+func (t *tracer) calls() (all, hurt int, err error) {
+	text, err := os.ReadFile(t.log)
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "resumed>") || !strings.Contains(line, "(") {
+			continue
+		}
+		all++
+		if strings.Contains(line, "INJECTED") {
+			hurt++
+		}
+	}
+	return all, hurt, nil
+}
+
+// ignoreExit takes the status of a program that was told to end for its end.
+func ignoreExit(err error) error {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return nil
+	}
+	return err
+}
+
+// strace says whether there is one.
+func strace(ctx context.Context) error {
+	if err := exec.CommandContext(ctx, "strace", "-V").Run(); err != nil {
+		return fmt.Errorf("strace is needed: %w", err)
+	}
+	return nil
+}
