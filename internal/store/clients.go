@@ -44,7 +44,7 @@ func (r clientRow) client() (client.Client, error) {
 // clientColumns are all, in the order of fields.
 const clientColumns = `id, name, scopes, audiences, created_at, secret_hash, previous_hash, previous_until, tokens_valid_after`
 
-func (r *clientRow) fields() []any {
+func clientFields(r *clientRow) []any {
 	return []any{
 		&r.ID, &r.Name, &r.Scopes, &r.Audiences, &r.CreatedAt, &r.SecretHash, &r.PreviousHash, &r.PreviousUntil, &r.TokensValidAfter,
 	}
@@ -74,7 +74,7 @@ func (s *Clients) Create(ctx context.Context, c client.Client) error {
 // ByID implements [client.Store].
 func (s *Clients) ByID(ctx context.Context, id client.ID) (client.Client, error) {
 	row, err := read(ctx, s.db, "select client", func(ctx context.Context, q *gorm.DB) (row clientRow, err error) {
-		err = scan(ctx, q, row.fields(), "SELECT "+clientColumns+" FROM oauth_clients WHERE id = ?"+s.db.locking(ctx), text(id))
+		err = scan(ctx, q, clientFields(&row), "SELECT "+clientColumns+" FROM oauth_clients WHERE id = ?"+s.db.locking(ctx), text(id))
 		return row, err
 	})
 	if errors.Is(err, sql.ErrNoRows) {

@@ -26,7 +26,7 @@ type held struct {
 	u userRow
 }
 
-func (h *held) fields() []any { return append(h.s.fields(), h.u.fields()...) }
+func (h *held) fields() []any { return append(sessionFields(&h.s), userFields(&h.u)...) }
 
 func (h *held) both() (session.Session, user.User, error) {
 	u, err := h.u.user()
@@ -62,7 +62,7 @@ func (db *DB) RotateHolder(ctx context.Context, r session.Rotation) (session.Ses
 	}
 	h := held{s: rotatedRow(r)}
 	err := write(ctx, db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
-		return scan(ctx, q, append(h.s.rotated(), h.u.fields()...), rotateHolder, rotationValues(r)...)
+		return scan(ctx, q, append(rotatedFields(&h.s), userFields(&h.u)...), rotateHolder, rotationValues(r)...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return session.Session{}, user.User{}, session.ErrConflict

@@ -46,7 +46,7 @@ func (r sessionRow) session() session.Session {
 const sessionColumns = `sessions.id, sessions.user_id, sessions.mode, sessions.device, sessions.ip, sessions.user_agent, sessions.created_at,
 	sessions.generation, sessions.last_used_at, sessions.retry, sessions.expires_at, sessions.absolute_at, sessions.ended_at`
 
-func (r *sessionRow) fields() []any {
+func sessionFields(r *sessionRow) []any {
 	return []any{
 		&r.ID, &r.UserID, &r.Mode, &r.Device, &r.IP, &r.UserAgent, &r.CreatedAt,
 		&r.Generation, &r.LastUsedAt, &r.Retry, &r.ExpiresAt, &r.AbsoluteAt, &r.EndedAt,
@@ -78,7 +78,7 @@ func rotatedRow(r session.Rotation) sessionRow {
 	}
 }
 
-func (r *sessionRow) rotated() []any {
+func rotatedFields(r *sessionRow) []any {
 	return []any{&r.Device, &r.IP, &r.UserAgent, &r.CreatedAt, &r.ExpiresAt, &r.AbsoluteAt}
 }
 
@@ -106,7 +106,7 @@ func (s *Sessions) Create(ctx context.Context, o session.Session) error {
 func (s *Sessions) Rotate(ctx context.Context, r session.Rotation) (session.Session, error) {
 	row := rotatedRow(r)
 	err := write(ctx, s.db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
-		return scan(ctx, q, row.rotated(), rotate+rotateWhere+rotateReturning, rotationValues(r)...)
+		return scan(ctx, q, rotatedFields(&row), rotate+rotateWhere+rotateReturning, rotationValues(r)...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return session.Session{}, session.ErrConflict
@@ -120,7 +120,7 @@ func (s *Sessions) Rotate(ctx context.Context, r session.Rotation) (session.Sess
 // ByID implements [session.Store].
 func (s *Sessions) ByID(ctx context.Context, id session.ID) (session.Session, error) {
 	row, err := read(ctx, s.db, "select session", func(ctx context.Context, q *gorm.DB) (row sessionRow, err error) {
-		err = scan(ctx, q, row.fields(), "SELECT "+sessionColumns+" FROM sessions WHERE id = ?", text(id))
+		err = scan(ctx, q, sessionFields(&row), "SELECT "+sessionColumns+" FROM sessions WHERE id = ?", text(id))
 		return row, err
 	})
 	if errors.Is(err, sql.ErrNoRows) {

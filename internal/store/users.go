@@ -46,7 +46,7 @@ func (r userRow) user() (user.User, error) {
 const userColumns = `users.id, users.username, users.email, users.email_verified, users.roles, users.external_id, users.password_hash,
 	users.disabled, users.created_at, users.tokens_valid_after`
 
-func (r *userRow) fields() []any {
+func userFields(r *userRow) []any {
 	return []any{
 		&r.ID, &r.Username, &r.Email, &r.EmailVerified, &r.Roles, &r.ExternalID, &r.PasswordHash,
 		&r.Disabled, &r.CreatedAt, &r.TokensValidAfter,
@@ -100,7 +100,7 @@ func (s *Users) ByExternalID(ctx context.Context, x user.ExternalID) (user.User,
 
 func (s *Users) one(ctx context.Context, op, where, value string) (user.User, error) {
 	row, err := read(ctx, s.db, op, func(ctx context.Context, q *gorm.DB) (row userRow, err error) {
-		err = scan(ctx, q, row.fields(), "SELECT "+userColumns+" FROM users WHERE "+where, value)
+		err = scan(ctx, q, userFields(&row), "SELECT "+userColumns+" FROM users WHERE "+where, value)
 		return row, err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
