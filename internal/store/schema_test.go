@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,10 +15,8 @@ import (
 	"gorm.io/gorm/logger"
 	"gorm.io/gorm/schema"
 
-	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/pgtest"
 	"github.com/jotgate/jotgate/internal/revocation"
-	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 )
 
@@ -75,107 +72,6 @@ func TestRowsEqualColumns(t *testing.T) {
 			}
 		})
 	}
-}
-
-// recorder keeps the statements that GORM runs.
-type recorder struct {
-	slowLog
-	statements []string
-}
-
-func (r *recorder) Trace(_ context.Context, _ time.Time, what func() (string, int64), _ error) {
-	sql, _ := what()
-	r.statements = append(r.statements, sql)
-}
-
-var byID = regexp.MustCompile(`\bid = \?`)
-
-// TestNoStatementScans calls every method once and asks SQLite how it finds the
-// rows, so that no table's growth makes anything slower.
-func TestNoStatementScans(t *testing.T) {
-	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
-	r := &recorder{slowLog: slowLog{slog.New(slog.DiscardHandler)}}
-	db.writer.Logger, db.readers.Logger = r, r
-	callAll(t, db)
-	if len(r.statements) < 20 {
-		t.Fatalf("only %d statements were recorded", len(r.statements))
-	}
-	for _, sql := range r.statements {
-		var plan []string
-		rows, err := db.SQLDB()["writer"].QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+sql, make([]any, strings.Count(sql, "?"))...) //nolint:sqlclosecheck // closed below, before the next statement
-		if err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				t.Fatal(err)
-			}
-			plan = append(plan, detail)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		all := strings.Join(plan, "; ")
-		mine := strings.Contains(sql, "user_id = ?") && !byID.MatchString(sql)
-		switch {
-		case strings.Contains(all, "SCAN"):
-			t.Errorf("%s\nscans: %s", sql, all)
-		case mine && !strings.Contains(all, "sessions_user_id"):
-			t.Errorf("%s\ndoes not start from the user: %s", sql, all)
-		case strings.Contains(sql, "DELETE") && strings.Contains(all, "TEMP B-TREE"):
-			t.Errorf("%s\nsorts: %s", sql, all)
-		}
-	}
-}
-
-// callAll leaves out the signing keys and the lives of tokens, which are few and
-// always read all.
-func callAll(t *testing.T, db *DB) {
-	t.Helper()
-	ctx, now := t.Context(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	must := func(_ any, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	users, sessions, feed := db.Users(), db.Sessions(), db.Revocations()
-	must(nil, users.Create(ctx, user.User{ID: "u", Username: "ada", Email: "ada@example.com"}))
-	must(users.ByID(ctx, "u"))
-	must(users.ByIdentifier(ctx, user.Identifier{Username: "ada"}))
-	must(users.ByIdentifier(ctx, user.Identifier{Email: "ada@example.com"}))
-	must(users.List(ctx, "", 9))
-	disabled := true
-	must(nil, users.Update(ctx, "u", user.Change{Disabled: &disabled}))
-	must(nil, sessions.Create(ctx, session.Session{
-		ID: "s", UserID: "u", Mode: session.Bearer, Generation: 1, ExpiresAt: now.Add(1000), AbsoluteAt: now.Add(1000),
-	}))
-	must(sessions.Rotate(ctx, session.Rotation{
-		ID: "s", UserID: "u", Mode: session.Bearer, From: 1, At: now, IdleUntil: now.Add(time.Hour),
-	}))
-	must(sessions.ByID(ctx, "s"))
-	must(sessions.Living(ctx, "u", now, 9))
-	for _, w := range []session.Which{{ID: "s"}, {ID: "s", UserID: "u"}, {UserID: "u"}, {UserID: "u", Except: "s"}, {Before: now, Limit: 9}} {
-		must(sessions.End(ctx, w, session.ReasonLogout, now))
-	}
-	must(sessions.Prune(ctx, now, 9))
-	must(nil, feed.Append(ctx, []revocation.Entry{{Kind: revocation.Session, ID: "s"}}))
-	must(feed.After(ctx, 0, 9))
-	if _, _, err := feed.Head(ctx); err != nil {
-		t.Fatal(err)
-	}
-	must(nil, feed.NextEpoch(ctx))
-	must(feed.Prune(ctx, now, 9))
-	must(nil, db.Audit().Append(ctx, audit.Event{Kind: audit.LoggedIn}))
-	must(db.Audit().Prune(ctx, now, 9))
-	for range 2 {
-		must(db.Attempts().Charge(ctx, "b", user.Allowance{Burst: 1, Recovery: time.Minute}, now))
-	}
-	must(nil, db.Attempts().Clear(ctx, "b"))
-	must(db.Attempts().Prune(ctx, now, 9))
-	must(nil, users.Delete(ctx, "u"))
 }
 
 func TestSlowStatementsAreLoggedWithoutValues(t *testing.T) {
