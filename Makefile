@@ -7,10 +7,11 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL    := go tool -modfile=internal/tools/go.mod
 FUZZTIME ?= 30s
 BIN     ?= bin/jotgate
+PGO     ?= bin/default.pgo
 FUZZ     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint check bench bench-quick bench-peers torture torture-short fuzz fuzz-release mutants e2e common-passwords reproducible sbom vuln platforms
+.PHONY: help run build test race lint check bench bench-quick bench-peers pgo torture torture-short fuzz fuzz-release mutants e2e common-passwords reproducible sbom vuln platforms
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,15 @@ torture: ## Break what the program stands on at every point, and see that it kee
 
 torture-short: ## The same at some points, in a minute and a half (needs strace and PostgreSQL)
 	go run ./internal/torture -short
+
+# The compiler takes cmd/jotgate/default.pgo by itself, where there is one.
+pgo: ## Make PGO (bin/default.pgo) from a mixed load, and compare a build with it with one without
+	@mkdir -p bin
+	$(MAKE) --silent build BIN=bin/without-profile
+	go run ./internal/bench -only profile -program bin/without-profile -profile $(PGO)
+	CGO_ENABLED=0 go build -pgo=$(PGO) -trimpath -ldflags '$(LDFLAGS)' -o bin/with-profile ./cmd/jotgate
+	go run ./internal/bench -only against -program bin/with-profile -other bin/without-profile
+	@ls -l bin/without-profile bin/with-profile
 
 # A target runs in a binary of its own file where that builds: coverage is counted in all
 # that is linked, and with the whole program in it an execution takes ten times as long.

@@ -46,8 +46,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.DurationVar(&b.length, "length", 2*time.Second, "length of one measurement")
 	fs.BoolVar(&b.quick, "quick", false, "one short round of each, whose figures say little")
 	fs.StringVar(&b.program, "program", "", "the jotgate to measure; built from this tree if empty")
+	fs.StringVar(&b.other, "other", "", "another build of jotgate, which the part against compares with")
+	fs.StringVar(&b.profileTo, "profile", "", "where the part profile puts its profile")
 	fs.StringVar(&b.dir, "dir", os.TempDir(), "where the data of the servers goes for the time being")
-	only := fs.String("only", strings.Join(everyPart(), ","), "parts to run, in this order; there is also peers, and with none the page is written anew")
+	only := fs.String("only", strings.Join(everyPart(), ","), "parts to run, in this order; there are also peers, profile and against, and with none the page is written anew")
 	write := fs.Bool("write", false, "put the figures into "+figuresJSON+" and the page made of it")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -117,6 +119,8 @@ type bench struct {
 	length       time.Duration
 	quick        bool
 	dir, program string
+	other        string // to compare with
+	profileTo    string
 	rows         []row
 	peerRows     []peerRow
 }
@@ -128,6 +132,7 @@ func parts() map[string]func(*bench, context.Context) error {
 		"logins": (*bench).logins, "storm": (*bench).storms,
 		"refreshes": (*bench).refreshesOnSQLite, "refreshes-postgres": (*bench).refreshesOnPostgres,
 		"revocations": (*bench).revocations, "footprint": (*bench).footprint, "peers": (*bench).peers,
+		"profile": (*bench).profile, "against": (*bench).against,
 	}
 }
 
