@@ -93,7 +93,7 @@ func (b *bench) run(ctx context.Context, names []string, keep bool) (err error) 
 			return fmt.Errorf("there is no part %q", name)
 		}
 		before := len(b.rows)
-		if err := errors.Join(part(b, ctx), ctx.Err()); err != nil {
+		if err := errors.Join(part(b, ctx), ctx.Err(), b.probe(ctx)); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		for i := range b.rows[before:] {
@@ -105,10 +105,7 @@ func (b *bench) run(ctx context.Context, names []string, keep bool) (err error) 
 	for _, line := range moved(kept.Rows, now.Rows) {
 		fmt.Fprintln(b.out, line)
 	}
-	if !keep {
-		return nil
-	}
-	return kept.with(now).write()
+	return b.end(kept.with(now), keep)
 }
 
 // bench is one run.
@@ -123,6 +120,7 @@ type bench struct {
 	profileTo    string
 	rows         []row
 	peerRows     []peerRow
+	gotShares    []float64 // of the server's core, by processes that want all of it
 }
 
 // parts is what can be measured.
