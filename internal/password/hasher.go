@@ -70,7 +70,7 @@ type job struct {
 // of the program to go on meanwhile sets that higher by parallel.
 func NewHasher(p Params, parallel, queue int) *Hasher {
 	h := &Hasher{params: p, jobs: make(chan job, queue), closing: make(chan struct{})}
-	h.headroom = make([]byte, 2*parallel*int(p.MemoryKiB)<<10)
+	h.headroom = make([]byte, parallel*int(p.MemoryKiB)<<10)
 	h.decoy = encode(hashed{params: p, salt: random(saltLen), tag: random(tagLen)})
 	for range parallel {
 		h.workers.Go(h.work)

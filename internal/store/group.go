@@ -88,7 +88,7 @@ func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context,
 			return err
 		}
 	}
-	failed := m.run(p, f)
+	failed := m.run(p, f)                    //nolint:contextcheck // m has it
 	if err := m.outcome(p.ctx); err != nil { //nolint:contextcheck // the group's
 		return err
 	}
