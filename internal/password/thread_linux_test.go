@@ -15,7 +15,7 @@ func TestHashesStandBack(t *testing.T) {
 	if err := h.do(t.Context(), nil, func() { hashing = nice(t) }); err != nil {
 		t.Fatal(err)
 	}
-	if own := nice(t); hashing <= own {
+	if own := nice(t); hashing <= own && own < 19 {
 		t.Errorf("hashing at nice %d, the rest at %d", hashing, own)
 	}
 }
