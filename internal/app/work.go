@@ -22,6 +22,9 @@ const (
 	// keepOver is how long sessions and API keys stay after they are over. They are
 	// dead at once; what a client that comes late is told does not depend on it.
 	keepOver = 24 * time.Hour
+	// keepRevoked is how long the feed keeps what no token is left of. A clock that was
+	// ahead and is put right makes tokens good again, and what revoked them has to be there.
+	keepRevoked = 26 * time.Hour
 )
 
 // work is everything that runs beside the requests, until ctx ends.
@@ -84,7 +87,7 @@ func (a *App) pruneAll(ctx context.Context) error {
 		delete func(ctx context.Context, before time.Time, limit int) (int, error)
 	}{
 		{now.Add(-keepOver), a.db.Sessions().Prune},
-		{now, a.db.Revocations().Prune},
+		{now.Add(-keepRevoked), a.db.Revocations().Prune},
 		{now, a.db.Attempts().Prune},
 		{now.Add(-keepOver), a.db.APIKeys().Prune},
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},

@@ -8,6 +8,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jotgate/jotgate/internal/audit"
@@ -59,6 +60,10 @@ type Ledger struct {
 	// InTx runs f in one transaction, which travels in f's context.
 	InTx func(ctx context.Context, f func(ctx context.Context) error) error
 	Now  func() time.Time // time.Now everywhere but in tests
+
+	// Commits that failed and may have counted all the same, and how many of them had
+	// their outcome read since.
+	doubts, settled atomic.Int64
 }
 
 // Outcome is what an act leaves behind besides its own rows.
@@ -68,7 +73,9 @@ type Outcome struct {
 }
 
 // Commit runs act in a transaction that also holds what it leaves behind, and
-// then makes the revocations known in this process.
+// then makes the revocations known in this process. A commit whose answer was lost
+// may have revoked something: who tries again is told that it is done, so the next
+// Commit reads the feed before it returns.
 func (l *Ledger) Commit(ctx context.Context, act func(ctx context.Context) (Outcome, error)) error {
 	var done Outcome
 	err := l.InTx(ctx, func(ctx context.Context) error {
@@ -84,10 +91,30 @@ func (l *Ledger) Commit(ctx context.Context, act func(ctx context.Context) (Outc
 		}
 		return l.Revocations.Append(ctx, done.Revoked)
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		l.Revocations.Apply(done.Revoked)
+	case len(done.Revoked) > 0:
+		l.doubts.Add(1)
+		l.Revocations.Wake()
 		return err
 	}
-	l.Revocations.Apply(done.Revoked)
+	if failed := l.settle(ctx); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// settle makes known in this process what commits revoked whose outcome it was not told.
+func (l *Ledger) settle(ctx context.Context) error {
+	doubts := l.doubts.Load()
+	if doubts == l.settled.Load() {
+		return nil
+	}
+	if err := l.Revocations.Sync(ctx); err != nil {
+		return err
+	}
+	l.settled.Store(doubts)
 	return nil
 }
 

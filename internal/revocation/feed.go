@@ -12,6 +12,9 @@ const (
 	page = 1000
 	// forgetEvery spaces out the walk over the whole set.
 	forgetEvery = time.Minute
+	// backSlack is how far the clock may go back without bringing anything back that has
+	// expired: the life of an entry has a leeway that is longer.
+	backSlack = time.Second
 )
 
 // Feed is the set of what is revoked, in memory, the way into it, and its copy
@@ -161,14 +164,15 @@ func (f *Feed) Sync(ctx context.Context) error {
 
 // read brings the set up to the feed's head. Where that went back, the database
 // was put back to an earlier state, and what is there now is read from the
-// beginning. What is in the set stays in it.
+// beginning. So it is where the clock went back: what had expired is good again, and
+// may be forgotten. What is in the set stays in it.
 func (f *Feed) read(ctx context.Context) error {
 	epoch, head, err := f.store.Head(ctx)
 	if err != nil {
 		return err
 	}
 	at := f.at // only a Sync writes it
-	if at.epoch != epoch || at.seq > head {
+	if at.epoch != epoch || at.seq > head || f.wentBack() {
 		at = Cursor{epoch: epoch}
 		f.restart(at)
 	}
@@ -184,6 +188,14 @@ func (f *Feed) read(ctx context.Context) error {
 		f.take(entries, at)
 	}
 	return nil
+}
+
+// wentBack reports whether the clock shows an earlier time than at the last Sync. Only
+// the time of day does that, and not what passes meanwhile.
+func (f *Feed) wentBack() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.now().Round(0).Before(f.synced.Round(0).Add(-backSlack))
 }
 
 func (f *Feed) restart(at Cursor) {

@@ -125,6 +125,37 @@ func TestEntriesLiveAsLongAsTheTokens(t *testing.T) {
 	}
 }
 
+func TestClockThatWasAheadLetsNobodyIn(t *testing.T) {
+	f, s, c := newFeed()
+	if err := s.Append(t.Context(), f.Sessions("ended")); err != nil {
+		t.Fatal(err)
+	}
+	sync := func(step time.Duration) {
+		t.Helper()
+		c.at = c.at.Add(step)
+		if err := f.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sync(0)
+	sync(24 * time.Hour)
+	if f.Size() != 0 {
+		t.Errorf("a day later the set still holds %d entries", f.Size())
+	}
+	sync(-24 * time.Hour)
+	if !f.Revoked("ended", "u", c.at) {
+		t.Error("once the clock is right again, the token of an ended session is good")
+	}
+	reads := s.reads
+	sync(-backWithoutNotice)
+	if s.reads != reads {
+		t.Error("the clock went back a little, and the whole feed is read again")
+	}
+}
+
+// backWithoutNotice is less than what a clock is put right by now and then.
+const backWithoutNotice = 500 * time.Millisecond
+
 func TestFailedSyncKeepsTheSetAndShowsItsAge(t *testing.T) {
 	f, s, c := newFeed()
 	if err := f.Sync(t.Context()); err != nil {
