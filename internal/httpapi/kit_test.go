@@ -73,6 +73,7 @@ type api struct {
 	*testing.T
 	*clock
 	url   string
+	whole http.Handler // behind url
 	gate  *gate.Gate
 	oauth *oauth.OAuth
 	keys  *keyset.Set
@@ -183,7 +184,7 @@ func (a *api) build(o options) {
 	a.must(err)
 	srv := httptest.NewServer(h)
 	a.Cleanup(srv.Close)
-	a.url = srv.URL
+	a.url, a.whole = srv.URL, h
 }
 
 // breakable is a feed that can be made to take nothing.

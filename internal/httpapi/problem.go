@@ -284,6 +284,7 @@ func (s *server) fail(c *gin.Context, err error) {
 	ctx := c.Request.Context()
 	c.Abort()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		c.Header("Connection", "close") // whoever is there all the same: every request on it would end like this
 		c.Status(statusClientGone)
 		return
 	}

@@ -66,6 +66,7 @@ type errorAnswer struct {
 func (s *server) fail(c *gin.Context, err error) {
 	c.Abort()
 	if c.Request.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		c.Header("Connection", "close") // whoever is there all the same: every request on it would end like this
 		c.Status(statusClientGone)
 		return
 	}
