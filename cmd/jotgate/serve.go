@@ -31,7 +31,7 @@ func (g *program) serveCommand() *cobra.Command {
 				return err
 			}
 			lines := telemetry.NewLines(g.err)
-			defer lines.Close() //nolint:errcheck // a log that nobody takes is no failure of the service
+			defer lines.Flush() //nolint:errcheck // a log that nobody takes is no failure of the service
 			log, err := telemetry.NewLogger(lines, c.Log.Level, c.Log.Format)
 			if err != nil {
 				return err

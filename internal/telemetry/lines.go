@@ -13,7 +13,7 @@ const (
 
 // Lines hands lines on to another writer some at a time, since one system call for
 // each is a good part of what a short request costs. A line lingers for 50 ms at
-// most, unless the process is killed. It is safe for concurrent use. Close it at the end.
+// most, unless the process is killed. It is safe for concurrent use. Flush it at the end.
 type Lines struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -60,9 +60,6 @@ func (l *Lines) Flush() error {
 	defer l.mu.Unlock()
 	return l.flushLocked()
 }
-
-// Close hands on what is there. What is written afterwards lingers as before.
-func (l *Lines) Close() error { return l.Flush() }
 
 // flushLocked drops what cannot be written: a log that nobody takes must not grow.
 func (l *Lines) flushLocked() error {

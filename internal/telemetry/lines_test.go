@@ -80,7 +80,7 @@ func TestLinesLoseNothing(t *testing.T) {
 	if n, err := l.Write(bytes.Repeat([]byte(line), 100)); n != 100*len(line) || err != nil {
 		t.Errorf("a line longer than the buffer: %d, %v", n, err)
 	}
-	if err := l.Close(); err != nil {
+	if err := l.Flush(); err != nil {
 		t.Error(err)
 	}
 	if text, _ := s.got(); text != strings.Repeat(line, 1100) {
@@ -101,7 +101,7 @@ func TestLinesThatCannotBeWritten(t *testing.T) {
 	if _, err := l.Write([]byte("kept\n")); err != nil {
 		t.Error(err)
 	}
-	if err := l.Close(); err != nil {
+	if err := l.Flush(); err != nil {
 		t.Error(err)
 	}
 	if text, _ := s.got(); text != "kept\n" {
