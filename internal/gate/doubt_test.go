@@ -27,11 +27,11 @@ func TestLogoutWhoseAnswerFromTheDatabaseWasLost(t *testing.T) {
 			what  func() error
 			again error
 		}{{logout, nil}, {revoke, session.ErrNotFound}} {
-			w.Ledger.InTx = lost
+			w.InTx = lost
 			if err := try.what(); !errors.Is(err, errLost) {
 				t.Fatal(err)
 			}
-			w.Ledger.InTx = inTx
+			w.InTx = inTx
 			if err := try.what(); !errors.Is(err, try.again) {
 				t.Fatal(err)
 			}
