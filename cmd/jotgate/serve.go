@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,14 +35,11 @@ func (g *program) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			slots := c.Password.Slots()
 			a, err := app.New(cmd.Context(), c, build(), log)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, a.Close()) }()
-			// Threads that hash come on top, so that verification finds one of its own.
-			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + slots)
 			return a.Run(cmd.Context(), func(l app.Listening) { welcome(cmd.OutOrStdout(), c, l) })
 		},
 	}

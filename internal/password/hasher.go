@@ -51,6 +51,8 @@ type Hasher struct {
 	// doubled; every hash leaves its memory behind, and would be followed by a run.
 	headroom []byte
 
+	processors *processors
+
 	workers sync.WaitGroup
 	running atomic.Int64
 	closing chan struct{}
@@ -66,10 +68,9 @@ type job struct {
 
 // NewHasher starts parallel workers, each of which holds p.MemoryKiB while it
 // hashes, and lets at most queue more calls wait for them. Each has a thread of the
-// operating system, which takes one of GOMAXPROCS while it hashes: who wants the rest
-// of the program to go on meanwhile sets that higher by parallel.
+// operating system. While any of them hashes, GOMAXPROCS is higher by parallel.
 func NewHasher(p Params, parallel, queue int) *Hasher {
-	h := &Hasher{params: p, jobs: make(chan job, queue), closing: make(chan struct{})}
+	h := &Hasher{params: p, jobs: make(chan job, queue), processors: newProcessors(parallel), closing: make(chan struct{})}
 	h.headroom = make([]byte, parallel*int(p.MemoryKiB)<<10)
 	h.decoy = encode(hashed{params: p, salt: random(saltLen), tag: random(tagLen)})
 	for range parallel {
@@ -83,6 +84,7 @@ func NewHasher(p Params, parallel, queue int) *Hasher {
 func (h *Hasher) Close() {
 	h.close.Do(func() { close(h.closing) })
 	h.workers.Wait()
+	h.processors.giveBack()
 }
 
 // Running returns how many workers are hashing.
@@ -196,7 +198,9 @@ func (h *Hasher) work() {
 			return
 		case j := <-h.jobs:
 			h.running.Add(1)
+			h.processors.enter()
 			err := j.perform(t)
+			h.processors.leave()
 			h.running.Add(-1)
 			j.done <- err
 		}
