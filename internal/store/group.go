@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -22,10 +23,10 @@ const (
 )
 
 // group lets writes that wait for SQLite's one writer share a transaction, and so one
-// fsync. Who finds the writer free goes at once; who comes meanwhile is in the next
-// group. Each member runs in the caller's goroutine, one after another, behind a
-// savepoint, so that one that fails is undone alone. Nobody gets an answer
-// before the commit.
+// fsync. Who finds the writer free goes at once, and takes along whoever is on the way
+// already; who comes during the commit is in the next group. Each member runs in the
+// caller's goroutine, one after another, behind a savepoint, so that one that fails is
+// undone alone. Nobody gets an answer before the commit.
 type group struct {
 	pool    *sql.DB
 	gorm    *gorm.DB
@@ -236,7 +237,11 @@ func (g *group) collect(ctx context.Context, first *member, tx *sql.Tx, q *gorm.
 	for len(members) < groupMembers && time.Since(begin) < g.span {
 		m, ok := g.next()
 		if !ok {
-			break
+			// Who can run may be about to write. Nobody else has to wait for them.
+			runtime.Gosched()
+			if m, ok = g.next(); !ok {
+				break
+			}
 		}
 		members = append(members, m)
 		if err := m.behind(ctx, tx, q); err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -102,6 +104,42 @@ func TestWritesThatWaitShareACommit(t *testing.T) {
 	}
 	if got := users(t, db); got != "[0 1 2 3]" {
 		t.Errorf("users: %s", got)
+	}
+}
+
+// TestThoseWhoCanRunShareACommit holds that a group waits for whoever is about to write
+// already. On one processor none of them runs by itself while the first one's commit
+// waits for the disk.
+func TestThoseWhoCanRunShareACommit(t *testing.T) {
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	reader, err := db.SQLDB()["readers"].Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	const writers = 32
+	var versions [writers]int64
+	errs := make([]error, writers)
+	begin := make(chan struct{})
+	var wg sync.WaitGroup
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for i := range writers {
+		wg.Go(func() {
+			<-begin
+			errs[i] = db.InTx(t.Context(), func(ctx context.Context) error {
+				err := reader.QueryRowContext(t.Context(), "PRAGMA data_version").Scan(&versions[i])
+				return errors.Join(err, add(db, i)(ctx))
+			})
+		})
+	}
+	close(begin)
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(versions[:])
+	if commits := len(slices.Compact(versions[:])); commits > writers/4 {
+		t.Errorf("%d commits of %d writes", commits, writers)
 	}
 }
 
