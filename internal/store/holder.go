@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -18,6 +20,12 @@ const (
 	// later has its border for tokens after that, and what ends the session waits for
 	// the statement, or the statement for it.
 	rotateHolder = rotate + " FROM users" + rotateWhere + " AND users.id = user_id" + rotateReturning + ", " + userColumns
+	// rotateHolderSQLite asks for the user as one value: SQLite returns columns of the
+	// table that it changes only, and a statement of its own costs more than this.
+	rotateHolderSQLite = rotate + rotateWhere + rotateReturning + `, (SELECT json_object(
+	'ID', id, 'Username', username, 'Email', email, 'EmailVerified', json(iif(email_verified, 'true', 'false')), 'Roles', roles,
+	'ExternalID', external_id, 'PasswordHash', password_hash, 'Disabled', json(iif(disabled, 'true', 'false')),
+	'CreatedAt', created_at, 'TokensValidAfter', tokens_valid_after) FROM users WHERE users.id = user_id)`
 )
 
 // held is a row of both.
@@ -48,21 +56,15 @@ func (db *DB) Holder(ctx context.Context, id session.ID) (session.Session, user.
 	return found.both()
 }
 
-// RotateHolder is [Sessions.Rotate] that returns the user too. SQLite returns columns of
-// one table only, and reading the other one there is no round trip. The user is
-// [user.ErrNotFound] if somebody deleted them in between.
+// RotateHolder is [Sessions.Rotate] that returns the user too.
 func (db *DB) RotateHolder(ctx context.Context, r session.Rotation) (session.Session, user.User, error) {
-	if db.server == nil {
-		s, err := db.Sessions().Rotate(ctx, r)
-		if err != nil {
-			return session.Session{}, user.User{}, err
-		}
-		u, err := db.Users().ByID(ctx, user.ID(s.UserID))
-		return s, u, err
-	}
 	h := held{s: rotatedRow(r)}
+	statement, fields := rotateHolder, userFields(&h.u)
+	if db.server == nil {
+		statement, fields = rotateHolderSQLite, []any{(*userJSON)(&h.u)}
+	}
 	err := write(ctx, db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
-		return scan(ctx, q, append(rotatedFields(&h.s), userFields(&h.u)...), rotateHolder, rotationValues(r)...)
+		return scan(ctx, q, append(rotatedFields(&h.s), fields...), statement, rotationValues(r)...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return session.Session{}, user.User{}, session.ErrConflict
@@ -71,4 +73,16 @@ func (db *DB) RotateHolder(ctx context.Context, r session.Rotation) (session.Ses
 		return session.Session{}, user.User{}, err
 	}
 	return h.both()
+}
+
+// userJSON is a userRow that arrives as one value.
+type userJSON userRow
+
+// Scan implements [sql.Scanner].
+func (u *userJSON) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("a user as %T", src)
+	}
+	return json.Unmarshal([]byte(text), (*userRow)(u))
 }

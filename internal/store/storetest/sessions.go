@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
 )
 
 func sessionTests() []test {
@@ -135,6 +136,12 @@ func sessionsRotateHolder(k kit) {
 	got, err = k.db.Sessions().ByID(k.Context(), other.ID)
 	k.must(err)
 	k.equal(got, other)
+
+	bare := user.User{ID: user.ID(k.id()), Username: `o"de\te`, Disabled: true, CreatedAt: epoch()}
+	k.must(k.db.Users().Create(k.Context(), bare))
+	_, holder, err = k.db.RotateHolder(k.Context(), rotation(k.session(bare)))
+	k.must(err)
+	k.equal(holder, bare)
 }
 
 func sessionsAbsolute(k kit) {
