@@ -78,21 +78,34 @@ func (i *Issuer) Access(a Access) (string, error) {
 	return text, nil
 }
 
-func (i *Issuer) claims(a Access) jwt.MapClaims {
-	c := jwt.MapClaims{
-		"iss":       i.issuer,
-		"aud":       cmp.Or(a.Audience, i.audience),
-		"sub":       a.Subject,
-		"client_id": a.ClientID,
-		"jti":       rand.Text(), // 130 random bits
-		"iat":       a.IssuedAt.Unix(),
-		"exp":       a.ExpiresAt.Unix(),
-		"roles":     array(a.Roles),
-		"scope":     a.Scope,
-		"mode":      a.Mode,
+// accessClaims is what an access token says (RFC 9068, section 2.2). A map would have
+// to be sorted for each.
+type accessClaims struct {
+	jwt.Claims `json:"-"` // of those who verify
+
+	Issuer    string   `json:"iss"`
+	Audience  string   `json:"aud"`
+	Subject   string   `json:"sub"`
+	ClientID  string   `json:"client_id"`
+	ID        string   `json:"jti"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+	Roles     []string `json:"roles"`
+	Scope     string   `json:"scope"`
+	Mode      string   `json:"mode"`
+	SessionID string   `json:"sid,omitzero"`
+	AuthTime  int64    `json:"auth_time,omitzero"`
+	AMR       []string `json:"amr,omitzero"`
+}
+
+func (i *Issuer) claims(a Access) accessClaims {
+	c := accessClaims{
+		Issuer: i.issuer, Audience: cmp.Or(a.Audience, i.audience), Subject: a.Subject, ClientID: a.ClientID,
+		ID:       rand.Text(), // 130 random bits
+		IssuedAt: a.IssuedAt.Unix(), ExpiresAt: a.ExpiresAt.Unix(), Roles: array(a.Roles), Scope: a.Scope, Mode: a.Mode,
 	}
 	if a.SessionID != "" {
-		c["sid"], c["auth_time"], c["amr"] = a.SessionID, a.AuthTime.Unix(), array(a.AMR)
+		c.SessionID, c.AuthTime, c.AMR = a.SessionID, a.AuthTime.Unix(), array(a.AMR)
 	}
 	return c
 }
