@@ -2,8 +2,11 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"slices"
+	"sync"
 )
 
 // handler hands records on with their times in UTC, and calls urgent after those that
@@ -12,11 +15,18 @@ import (
 type handler struct {
 	slog.Handler
 
+	plain  io.Writer // for lines that need no escaping, if they are JSON; else nil
 	urgent func() error
 }
 
+// lines are the buffers of plain lines.
+var lines = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // as pools are
+
 // Handle implements [slog.Handler].
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	if done, err := h.handlePlain(r); done {
+		return err
+	}
 	local := false
 	r.Attrs(func(a slog.Attr) bool {
 		local = mayHoldTime(a)
@@ -37,14 +47,32 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.urgent()
 }
 
+// handlePlain writes r if it tells of no trouble and is plain.
+func (h handler) handlePlain(r slog.Record) (done bool, err error) {
+	if h.plain == nil || r.Level >= slog.LevelWarn {
+		return false, nil
+	}
+	buffer := lines.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool has no others
+	defer lines.Put(buffer)
+	line, ok := appendPlain((*buffer)[:0], r)
+	*buffer = line
+	if !ok {
+		return false, nil
+	}
+	if _, err := h.plain.Write(line); err != nil {
+		return true, fmt.Errorf("telemetry: write log: %w", err)
+	}
+	return true, nil
+}
+
 // WithAttrs implements [slog.Handler].
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return handler{h.Handler.WithAttrs(allInUTC(attrs)), h.urgent}
+	return handler{Handler: h.Handler.WithAttrs(allInUTC(attrs)), urgent: h.urgent}
 }
 
 // WithGroup implements [slog.Handler].
 func (h handler) WithGroup(name string) slog.Handler {
-	return handler{h.Handler.WithGroup(name), h.urgent}
+	return handler{Handler: h.Handler.WithGroup(name), urgent: h.urgent}
 }
 
 func mayHoldTime(a slog.Attr) bool {

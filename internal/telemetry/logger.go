@@ -30,9 +30,9 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	opts := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "json":
-		return slog.New(handler{slog.NewJSONHandler(printable{w}, opts), urgent}), nil
+		return slog.New(handler{slog.NewJSONHandler(printable{w}, opts), w, urgent}), nil
 	case "text":
-		return slog.New(handler{slog.NewTextHandler(w, opts), urgent}), nil
+		return slog.New(handler{Handler: slog.NewTextHandler(w, opts), urgent: urgent}), nil
 	}
 	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", format)
 }
