@@ -47,7 +47,7 @@ func TestCommandsThatEndAccessAreInTheFeed(t *testing.T) {
 			jotgate := func(line string) string {
 				t.Helper()
 				var out, errs bytes.Buffer
-				code := run(t.Context(), strings.Fields(line), process{strings.NewReader("paper lantern over the river\n"), &out, &errs, []string{
+				code := run(t.Context(), strings.Fields(line), process{in: strings.NewReader("paper lantern over the river\n"), out: &out, err: &errs, environ: []string{
 					"JOTGATE_DATA_DIR=" + dir, "JOTGATE_PASSWORD_MEMORY_KIB=64", "JOTGATE_PASSWORD_PASSES=1",
 				}})
 				if code != 0 {

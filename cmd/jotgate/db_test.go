@@ -240,7 +240,7 @@ func TestCopyChecksTheMasterKey(t *testing.T) {
 	source := "sqlite:" + filepath.Join(dir, "jotgate.db")
 	command := func(environ []string, args ...string) (out, errs string, code int) {
 		var o, e bytes.Buffer
-		code = run(t.Context(), args, process{strings.NewReader(dsn + "\n"), &o, &e, append([]string{"JOTGATE_DATA_DIR=" + dir}, environ...)})
+		code = run(t.Context(), args, process{in: strings.NewReader(dsn + "\n"), out: &o, err: &e, environ: append([]string{"JOTGATE_DATA_DIR=" + dir}, environ...)})
 		return o.String(), e.String(), code
 	}
 	if _, errs, code := command(nil, "keys", "list"); code != 0 {

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,6 +20,7 @@ import (
 
 	"github.com/jotgate/jotgate/internal/app"
 	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/password"
 	"github.com/jotgate/jotgate/internal/telemetry"
 )
 
@@ -32,7 +35,7 @@ var (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Environ()}))
+	os.Exit(run(ctx, os.Args[1:], process{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), again: again}))
 }
 
 // process is what a command has of the world.
@@ -40,9 +43,34 @@ type process struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
+	again    func(arg string) *exec.Cmd // nil where the program cannot start itself
+}
+
+// hashPasswords is the argument of a process that hashes for another one, which starts it.
+const hashPasswords = "hash-passwords"
+
+// again starts this program once more, with nothing of the environment: it holds secrets.
+func again(arg string) *exec.Cmd {
+	path := "/proc/self/exe" // this very program, even if another was put in its place since
+	if _, err := os.Stat(path); err != nil {
+		path = os.Args[0]
+	}
+	return &exec.Cmd{Path: path, Args: []string{os.Args[0], arg}, Env: []string{"GOMAXPROCS=1"}}
+}
+
+// hash ends with its input, and not by a signal that is meant for the one that started it.
+func hash(p process) int {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM)
+	if err := password.Serve(p.in, p.out); err != nil {
+		return 1 // who started it hears of the end, and a line here would be of a password
+	}
+	return 0
 }
 
 func run(ctx context.Context, args []string, p process) int {
+	if slices.Equal(args, []string{hashPasswords}) {
+		return hash(p)
+	}
 	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetIn(p.in)
@@ -105,6 +133,15 @@ func (g *program) open(cmd *cobra.Command) (*app.App, error) {
 }
 
 func build() app.Build { return app.Build{Version: version, Commit: commit} }
+
+// serving is the build of a server, which hashes in processes of their own.
+func (g *program) serving() app.Build {
+	b := build()
+	if g.again != nil {
+		b.Hashes = func() *exec.Cmd { return g.again(hashPasswords) }
+	}
+	return b
+}
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		"jotgate": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			context.AfterFunc(ctx, stop)
-			os.Exit(run(ctx, os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Environ()}))
+			os.Exit(run(ctx, os.Args[1:], process{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), again: again}))
 		},
 	})
 }
@@ -258,7 +258,7 @@ func serve(t *testing.T) (dir, url string) {
 	started, out := make(chan struct{}), &notifying{}
 	out.first = func() { close(started) }
 	running.Go(func() {
-		code := run(ctx, []string{"serve"}, process{strings.NewReader(""), out, io.Discard, []string{
+		code := run(ctx, []string{"serve"}, process{in: strings.NewReader(""), out: out, err: io.Discard, environ: []string{
 			"JOTGATE_HTTP_ADDR=127.0.0.1:" + ports[0], "JOTGATE_OPS_ADDR=127.0.0.1:" + ports[1], "JOTGATE_PUBLIC_URL=" + url,
 			"JOTGATE_DATA_DIR=" + filepath.Join(dir, "data"), "JOTGATE_PASSWORD_MEMORY_KIB=64", "JOTGATE_PASSWORD_PASSES=1",
 		}})

@@ -35,7 +35,7 @@ func (g *program) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := app.New(cmd.Context(), c, build(), log)
+			a, err := app.New(cmd.Context(), c, g.serving(), log)
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -52,8 +53,12 @@ const (
 	redisPause = time.Second
 )
 
-// Build is what the program was built from.
-type Build struct{ Version, Commit string }
+// Build is what the program was built from, and how it starts itself.
+type Build struct {
+	Version, Commit string
+	// Hashes starts a process that hashes passwords ([password.Serve]); nil hashes in this one.
+	Hashes func() *exec.Cmd
+}
 
 // App is the program, built. Create one with [New] and call [App.Close] at the end.
 type App struct {
@@ -141,7 +146,7 @@ func NewPaced(ctx context.Context, c config.Config, b Build, log *slog.Logger, p
 		return nil, err
 	}
 	metrics := telemetry.NewMetrics(b.Version, b.Commit)
-	if err := a.buildGate(ctx, metrics); err != nil {
+	if err := a.buildGate(ctx, b, metrics); err != nil {
 		return nil, err
 	}
 	if err := a.buildHTTP(ctx, metrics); err != nil {
@@ -217,7 +222,7 @@ func refuseLostKey(key, database string) error {
 	return nil
 }
 
-func (a *App) buildGate(ctx context.Context, metrics *telemetry.Metrics) error {
+func (a *App) buildGate(ctx context.Context, b Build, metrics *telemetry.Metrics) error {
 	c := a.config
 	var err error
 	if a.issuer, err = token.NewIssuer(c.PublicURL, c.Token.Audience, a.Keys.Signer); err != nil {
@@ -226,6 +231,10 @@ func (a *App) buildGate(ctx context.Context, metrics *telemetry.Metrics) error {
 	a.hasher = password.NewHasher(password.Params{
 		MemoryKiB: c.Password.MemoryKiB, Passes: c.Password.Passes, Lanes: lanes,
 	}, c.Password.Slots(), c.Password.Queue)
+	a.hasher.Command = b.Hashes
+	a.hasher.Failed = func(err error) {
+		a.log.WarnContext(context.WithoutCancel(ctx), "a process that hashes failed; hashing in this one", slog.Any("error", err))
+	}
 	a.feed = revocation.NewFeed(a.db.Revocations(), a.longestLife, time.Now)
 	a.feed.KeyRevoked = a.Keys.Reload
 	if err := a.feed.Sync(ctx); err != nil {

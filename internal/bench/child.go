@@ -166,6 +166,17 @@ func freeAddr() (string, error) {
 // family returns what the process and those that it has started hold, in MiB.
 func (c *child) family() (float64, error) { return familyOf(strconv.Itoa(c.cmd.Process.Pid)) }
 
+// mostOf returns the most that they have held, as seen every few milliseconds until ctx ends.
+func (c *child) mostOf(ctx context.Context) (most float64) {
+	for ctx.Err() == nil {
+		if mib, err := c.family(); err == nil { // one of them may just have ended
+			most = max(most, mib)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return most
+}
+
 func familyOf(pid string) (float64, error) {
 	total, err := memoryOf(pid, "VmRSS")
 	if err != nil {

@@ -93,8 +93,7 @@ func (b *bench) storm(ctx context.Context, where string, cpus []int, bound float
 				return err
 			}
 		}
-		r.peak, err = c.memory("VmHWM")
-		return err
+		return nil
 	}); err != nil {
 		return err
 	}
@@ -113,6 +112,8 @@ func (r *stormRounds) round(ctx context.Context, c *child, length time.Duration,
 	logins := &measured{addr: c.addr, asks: times(waiting, loginRequest())}
 	stormed := make(chan error, 1)
 	go func() { stormed <- logins.round(beside, length+settling) }()
+	held := make(chan float64, 1)
+	go func() { held <- c.mostOf(beside) }()
 	time.Sleep(settling) // the queue fills
 	l, err := pace(ctx, c.addr, verifiedRate, length, verified)
 	if err != nil {
@@ -121,6 +122,8 @@ func (r *stormRounds) round(ctx context.Context, c *child, length time.Duration,
 	}
 	r.p50, r.p99, r.most = append(r.p50, ms(l.p50)), append(r.p99, ms(l.p99)), append(r.most, ms(l.most))
 	err = <-stormed
+	stop()
+	r.peak = max(r.peak, <-held)
 	r.logins = append(r.logins, logins.rates...)
 	return err
 }

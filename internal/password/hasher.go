@@ -3,8 +3,9 @@
 // the hashes of Django, so that who comes from there brings their password.
 //
 // It knows no user: whose password it is, and how often somebody may guess, is
-// decided by whoever calls. Hashing runs on a few workers of its own, so that a
-// storm of logins takes no more memory and processor than it was given.
+// decided by whoever calls. Hashing runs on a few workers of its own, and where
+// it can in processes of a lower priority, so that a storm of logins takes no more
+// memory and processor than it was given.
 package password
 
 import (
@@ -12,12 +13,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
+	"os/exec"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/argon2"
-	"golang.org/x/text/unicode/norm"
 )
 
 // Errors a caller can act on.
@@ -47,11 +48,12 @@ type Hasher struct {
 	jobs   chan job
 	decoy  string
 
-	// headroom is memory that is never touched. The collector runs when the heap has
-	// doubled; every hash leaves its memory behind, and would be followed by a run.
-	headroom []byte
-
-	processors *processors
+	// Command starts a process that calls [Serve] on its standard input and output.
+	// There is one for each worker, which ends when it has had nothing to do for a minute.
+	// If it is nil, workers hash in this process. Set it before the first hash.
+	Command func() *exec.Cmd
+	// Failed is told why a process of Command failed. The hash was made in this one.
+	Failed func(error)
 
 	workers sync.WaitGroup
 	running atomic.Int64
@@ -62,16 +64,23 @@ type Hasher struct {
 type job struct {
 	ctx   context.Context //nolint:containedctx // a job is one call, handed to the worker that runs it
 	admit func(context.Context) error
-	run   func()
-	done  chan<- error
+	task  task
+	done  chan<- result
 }
 
+type result struct {
+	outcome
+
+	err error
+}
+
+// workerLinger is how long a process waits for its next hash.
+const workerLinger = time.Minute
+
 // NewHasher starts parallel workers, each of which holds p.MemoryKiB while it
-// hashes, and lets at most queue more calls wait for them. Each has a thread of the
-// operating system. While any of them hashes, GOMAXPROCS is higher by parallel.
+// hashes, and lets at most queue more calls wait for them.
 func NewHasher(p Params, parallel, queue int) *Hasher {
-	h := &Hasher{params: p, jobs: make(chan job, queue), processors: newProcessors(parallel), closing: make(chan struct{})}
-	h.headroom = make([]byte, parallel*int(p.MemoryKiB)<<10)
+	h := &Hasher{params: p, jobs: make(chan job, queue), closing: make(chan struct{})}
 	h.decoy = encode(hashed{params: p, salt: random(saltLen), tag: random(tagLen)})
 	for range parallel {
 		h.workers.Go(h.work)
@@ -84,7 +93,6 @@ func NewHasher(p Params, parallel, queue int) *Hasher {
 func (h *Hasher) Close() {
 	h.close.Do(func() { close(h.closing) })
 	h.workers.Wait()
-	h.processors.giveBack()
 }
 
 // Running returns how many workers are hashing.
@@ -97,10 +105,11 @@ func (h *Hasher) Waiting() int { return len(h.jobs) }
 // [ErrOverloaded] at once if the queue is full.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 	out := hashed{params: h.params, salt: random(saltLen)}
-	err := h.do(ctx, nil, func() { out.tag = out.derive(plain, tagLen) })
+	made, err := h.do(ctx, nil, task{Plain: []byte(plain), Params: out.params, Salt: out.salt})
 	if err != nil {
 		return "", err
 	}
+	out.tag = made.Tag
 	return encode(out), nil
 }
 
@@ -128,96 +137,73 @@ func (h *Hasher) Verify(ctx context.Context, plain, encoded string, admit func(c
 	if nobody {
 		encoded = h.decoy
 	}
-	stored, err := h.read(encoded)
+	stored, err := read(encoded)
 	if err != nil {
 		return Match{}, err
 	}
-	var same bool
-	if err := h.do(ctx, admit, func() { same = stored.matches(plain) }); err != nil {
+	checked, err := h.do(ctx, admit, task{Plain: []byte(plain), Stored: encoded})
+	if err != nil {
 		return Match{}, err
 	}
-	return Match{OK: same && !nobody, Outdated: stored.outdated}, nil
+	weaker := stored.params.MemoryKiB < h.params.MemoryKiB || stored.params.Passes < h.params.Passes
+	return Match{OK: checked.OK && !nobody, Outdated: stored.foreign || weaker}, nil
 }
 
-// stored is a hash taken apart.
-type stored struct {
-	matches  func(plain string) bool
-	outdated bool
-}
-
-// read takes a PHC string, or one of Django's hashes, which all begin with the
-// name of their algorithm.
-func (h *Hasher) read(encoded string) (stored, error) {
-	if !strings.HasPrefix(encoded, "$") {
-		matches, err := parseDjango(encoded)
-		if err != nil {
-			return stored{}, err
-		}
-		return stored{matches: asTyped(matches), outdated: true}, nil
-	}
-	own, err := parse(encoded)
-	return stored{
-		matches:  func(plain string) bool { return own.matches(norm.NFC.String(plain)) },
-		outdated: own.params.MemoryKiB < h.params.MemoryKiB || own.params.Passes < h.params.Passes,
-	}, err
-}
-
-// do runs f on a worker and waits for it. f must touch nothing that the caller
-// touches before do returns nil, because it may outlive the call.
-func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, f func()) error {
+// do has a worker perform t and waits for it.
+func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, t task) (outcome, error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return outcome{}, context.Cause(ctx)
 	}
-	done := make(chan error, 1)
+	done := make(chan result, 1)
 	select {
 	case <-h.closing:
-		return ErrClosed
+		return outcome{}, ErrClosed
 	default:
 	}
 	select {
-	case h.jobs <- job{ctx: ctx, admit: admit, run: f, done: done}:
+	case h.jobs <- job{ctx: ctx, admit: admit, task: t, done: done}:
 	default:
-		return ErrOverloaded
+		return outcome{}, ErrOverloaded
 	}
 	select {
-	case err := <-done:
-		return err
+	case r := <-done:
+		return r.outcome, r.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return outcome{}, context.Cause(ctx)
 	case <-h.closing:
-		return ErrClosed
+		return outcome{}, ErrClosed
 	}
 }
 
 func (h *Hasher) work() {
-	t := newThread()
-	defer close(t.work)
+	a := &aside{}
+	defer func() { a.stop() }()
 	for {
 		select {
 		case <-h.closing:
 			return
 		case j := <-h.jobs:
+			a.command, a.failed = h.Command, h.Failed
 			h.running.Add(1)
-			h.processors.enter()
-			err := j.perform(t)
-			h.processors.leave()
+			done, err := j.perform(a)
 			h.running.Add(-1)
-			j.done <- err
+			j.done <- result{done, err}
+		case <-time.After(workerLinger):
+			a.stop()
 		}
 	}
 }
 
-func (j job) perform(t thread) error {
+func (j job) perform(a *aside) (outcome, error) {
 	if j.ctx.Err() != nil {
-		return context.Cause(j.ctx) // nobody waits for this hash
+		return outcome{}, context.Cause(j.ctx) // nobody waits for this hash
 	}
 	if j.admit != nil {
 		if err := j.admit(j.ctx); err != nil {
-			return err
+			return outcome{}, err
 		}
 	}
-	t.do(j.run)
-	return nil
+	return a.perform(j.task)
 }
 
 func (s hashed) derive(plain string, n uint32) []byte {
