@@ -15,10 +15,6 @@ const (
 	// comes in the meantime is read, and told to followers, together.
 	gather    = 200 * time.Millisecond
 	pruneEach = time.Minute
-	// pruneLimit bounds one delete, and prunePause what follows it: nobody waits
-	// long for the one writer of SQLite.
-	pruneLimit = 500
-	prunePause = 100 * time.Millisecond
 	// keepOver is how long sessions and API keys stay after they are over. They are
 	// dead at once; what a client that comes late is told does not depend on it.
 	keepOver = 24 * time.Hour
@@ -93,19 +89,10 @@ func (a *App) pruneAll(ctx context.Context) error {
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
 		{now.Add(-leeway - livesLate), a.db.TokenLives().Prune},
 	} {
-		for {
-			n, err := p.delete(ctx, p.before, pruneLimit)
-			if err != nil {
-				return err
-			}
-			if n < pruneLimit {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(prunePause):
-			}
+		if err := store.InSlices(ctx, func(ctx context.Context, limit int) (int, error) {
+			return p.delete(ctx, p.before, limit)
+		}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -130,13 +130,17 @@ func parts() map[string]func(*bench, context.Context) error {
 		"logins": (*bench).logins, "storm": (*bench).storms,
 		"refreshes": (*bench).refreshesOnSQLite, "refreshes-postgres": (*bench).refreshesOnPostgres,
 		"revocations": (*bench).revocations, "footprint": (*bench).footprint, "peers": (*bench).peers,
+		"growth": (*bench).growthOnSQLite, "growth-postgres": (*bench).growthOnPostgres,
 		"profile": (*bench).profile, "against": (*bench).against,
 	}
 }
 
 // everyPart is what runs if nothing else is asked for.
 func everyPart() []string {
-	return []string{"requests", "first-seen", "flood", "logins", "storm", "refreshes", "refreshes-postgres", "revocations", "footprint"}
+	return []string{
+		"requests", "first-seen", "flood", "logins", "storm", "refreshes", "refreshes-postgres", "revocations", "footprint",
+		"growth", "growth-postgres",
+	}
 }
 
 // build makes the program as it is shipped, unless there is one to measure.

@@ -37,6 +37,13 @@ What each part does:
 * **refreshes-postgres**: the database is on the server's core. The same UPDATE is sent by pgx from 32 connections.
 * **revocations**: from the 204 of a logout until each of 1,000 verifiers knows of it.
 * **footprint**: an existing database, nobody asks.
+* **growth**, **growth-postgres**: two servers on one core, asked in turn by eight clients: one on a database of 64 users,
+  and one on a database that was filled with 1,000,000 users and 10,000,000 sessions of 90 days. Hashes are cheap, so that
+  the databases make the difference. Who signs in is chosen all over the table; 1,024 sessions are refreshed in turn, and
+  1,024 others end in each round. A start lasts from the process's begin until ` + "`/readyz`" + ` says 200; it is repeated with
+  1,000,000 revocations that are kept though they have expired. Before that 500,000 more sessions are due for pruning:
+  requests are measured before the program first prunes, a minute after its start, and while it does; then deletes alone,
+  in slices as the program makes them. With PostgreSQL, the database is on the server's core too.
 `
 
 const peerHead = `

@@ -149,10 +149,11 @@ func (f *Feed) Wanted() <-chan struct{} { return f.wanted }
 func (f *Feed) Sync(ctx context.Context) error {
 	f.syncing.Lock()
 	defer f.syncing.Unlock()
-	if err := f.read(ctx); err != nil {
+	now := f.now() // one for all: a clock that steps in between is noticed the next time
+	if err := f.read(ctx, now); err != nil {
 		return fmt.Errorf("revocation: read feed: %w", err)
 	}
-	f.finish(f.now())
+	f.finish(now)
 	if f.keys && f.KeyRevoked != nil {
 		if err := f.KeyRevoked(ctx); err != nil {
 			return err
@@ -163,17 +164,24 @@ func (f *Feed) Sync(ctx context.Context) error {
 }
 
 // read brings the set up to the feed's head. Where that went back, the database
-// was put back to an earlier state, and what is there now is read from the
-// beginning. So it is where the clock went back: what had expired is good again, and
-// may be forgotten. What is in the set stays in it.
-func (f *Feed) read(ctx context.Context) error {
+// was put back to an earlier state, and what is there now is read from the first entry
+// that has not expired. So it is where the clock went back: what had expired is good
+// again, and may be forgotten, or was never read. What is in the set stays in it.
+func (f *Feed) read(ctx context.Context, now time.Time) error {
 	epoch, head, err := f.store.Head(ctx)
 	if err != nil {
 		return err
 	}
 	at := f.at // only a Sync writes it
-	if at.epoch != epoch || at.seq > head || f.wentBack() {
-		at = Cursor{epoch: epoch}
+	if at.epoch != epoch || at.seq > head || f.wentBack(now) {
+		first, err := f.store.Unexpired(ctx, now)
+		if err != nil {
+			return err
+		}
+		at = Cursor{epoch: epoch, seq: head}
+		if first > 0 {
+			at.seq = min(first-1, head)
+		}
 		f.restart(at)
 	}
 	for at.seq < head {
@@ -190,12 +198,12 @@ func (f *Feed) read(ctx context.Context) error {
 	return nil
 }
 
-// wentBack reports whether the clock shows an earlier time than at the last Sync. Only
+// wentBack reports whether now is an earlier time than that of the last Sync. Only
 // the time of day does that, and not what passes meanwhile.
-func (f *Feed) wentBack() bool {
+func (f *Feed) wentBack(now time.Time) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.now().Round(0).Before(f.synced.Round(0).Add(-backSlack))
+	return now.Round(0).Before(f.synced.Round(0).Add(-backSlack))
 }
 
 func (f *Feed) restart(at Cursor) {

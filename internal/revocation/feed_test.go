@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ type table struct {
 	epoch   int64
 	err     error
 	reads   int
+	asked   func() // by whoever asks for the head, if it is not nil
 }
 
 func (s *table) Append(_ context.Context, entries []revocation.Entry) error {
@@ -41,7 +43,17 @@ func (s *table) After(_ context.Context, seq int64, limit int) ([]revocation.Ent
 func (s *table) Head(context.Context) (epoch, seq int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.asked != nil {
+		s.asked()
+	}
 	return s.epoch, int64(len(s.entries)), s.err
+}
+
+func (s *table) Unexpired(_ context.Context, t time.Time) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := slices.IndexFunc(s.entries, func(e revocation.Entry) bool { return !e.ExpiresAt.Before(t) })
+	return int64(first + 1), s.err
 }
 
 func (s *table) NextEpoch(context.Context) error {
@@ -150,6 +162,70 @@ func TestClockThatWasAheadLetsNobodyIn(t *testing.T) {
 	sync(-backWithoutNotice)
 	if s.reads != reads {
 		t.Error("the clock went back a little, and the whole feed is read again")
+	}
+}
+
+// A process that starts reads what is in force, and not what the feed keeps for a clock
+// that is put right. That it reads once the clock is.
+func TestStartReadsWhatIsInForce(t *testing.T) {
+	f, s, c := newFeed()
+	var past []revocation.Entry
+	for i := range 2500 {
+		past = append(past, f.Sessions(fmt.Sprint(i))...)
+	}
+	c.at = c.at.Add(2 * life)
+	if err := s.Append(t.Context(), append(past, f.Sessions("now")...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f.Size() != 1 || s.reads != 1 || !f.Revoked("now", "u", c.at) {
+		t.Errorf("%d reads for a set of %d; want one for the entry in force", s.reads, f.Size())
+	}
+	if p := f.Next(t.Context(), revocation.Cursor{}, 9, 0); len(p.Entries) != 1 || p.Next.String() != "1-2501" {
+		t.Errorf("followers are told %v and go on from %s", p.Entries, p.Next)
+	}
+	c.at = c.at.Add(-2 * life)
+	if err := f.Sync(t.Context()); err != nil || !f.Revoked("7", "u", c.at) {
+		t.Errorf("once the clock is right, the token of an ended session is good, %v", err)
+	}
+}
+
+// The clock is put right while the feed is read: what was left out by the wrong one is
+// read by the next Sync.
+func TestClockThatIsPutRightMeanwhile(t *testing.T) {
+	f, s, c := newFeed()
+	if err := s.Append(t.Context(), f.Sessions("ended", "newest")); err != nil {
+		t.Fatal(err)
+	}
+	c.at = c.at.Add(24 * time.Hour)
+	s.asked = func() { c.at, s.asked = c.at.Add(-24*time.Hour), nil }
+	for range 2 {
+		if err := f.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !f.Revoked("ended", "u", c.at) {
+		t.Error("the token of an ended session is good")
+	}
+}
+
+// Nothing is in force, and what comes is read.
+func TestStartWhereAllHasExpired(t *testing.T) {
+	f, s, c := newFeed()
+	if err := s.Append(t.Context(), f.Sessions("past")); err != nil {
+		t.Fatal(err)
+	}
+	c.at = c.at.Add(2 * life)
+	if err := f.Sync(t.Context()); err != nil || f.Size() != 0 || s.reads != 0 {
+		t.Errorf("%d reads for a set of %d, %v; want none", s.reads, f.Size(), err)
+	}
+	if err := s.Append(t.Context(), f.Sessions("now")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(t.Context()); err != nil || !f.Revoked("now", "u", c.at) {
+		t.Errorf("what came after the start is not read, %v", err)
 	}
 }
 

@@ -50,6 +50,9 @@ type Store interface {
 	Head(ctx context.Context) (epoch, seq int64, err error)
 	// After returns at most limit entries with a Seq above seq, in order.
 	After(ctx context.Context, seq int64, limit int) ([]Entry, error)
+	// Unexpired returns the least Seq of an entry that does not expire before t, or 0
+	// where there is none.
+	Unexpired(ctx context.Context, t time.Time) (seq int64, err error)
 	// NextEpoch begins another epoch.
 	NextEpoch(ctx context.Context) error
 	// Prune deletes at most limit entries that expired before t and returns how

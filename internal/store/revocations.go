@@ -79,6 +79,18 @@ func (s *Revocations) Head(ctx context.Context) (epoch, seq int64, err error) {
 	return at.Epoch, at.Seq, err
 }
 
+// unexpired adds nothing to seq, but keeps a database from walking through the numbers
+// up to the first that will do: most have expired, and are the smaller ones.
+const unexpired = "SELECT COALESCE(min(+seq), 0) AS seq FROM revocations WHERE expires_at >= ?"
+
+// Unexpired implements [revocation.Store].
+func (s *Revocations) Unexpired(ctx context.Context, t time.Time) (int64, error) {
+	return read(ctx, s.db, "select the first revocation in force", func(ctx context.Context, q *gorm.DB) (seq int64, err error) {
+		err = scan(ctx, q, []any{&seq}, unexpired, micros(t))
+		return seq, err
+	})
+}
+
 // NextEpoch implements [revocation.Store].
 func (s *Revocations) NextEpoch(ctx context.Context) error {
 	return write(ctx, s.db, "begin an epoch", func(ctx context.Context, q *gorm.DB) error {

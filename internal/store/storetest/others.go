@@ -105,6 +105,7 @@ func revocationTests() []test {
 		{"no number comes late or twice", revocationsRace},
 		{"prune takes what expired but the newest, in bounds, and no number returns", revocationsPrune},
 		{"the head is the newest entry, in its epoch", revocationsHead},
+		{"the first that has not expired", revocationsUnexpired},
 		{"a long list is one step", revocationsMany},
 	}
 }
@@ -208,6 +209,25 @@ func revocationsHead(k kit) {
 	k.equal(head(), [2]int64{1, 2})
 	k.must(feed.NextEpoch(k.Context()))
 	k.equal(head(), [2]int64{2, 2})
+}
+
+func revocationsUnexpired(k kit) {
+	feed := k.db.Revocations()
+	first := func(t time.Time) int64 {
+		seq, err := feed.Unexpired(k.Context(), t)
+		k.must(err)
+		return seq
+	}
+	k.equal(first(epoch()), int64(0))
+	k.must(feed.Append(k.Context(), []revocation.Entry{
+		entry("a", epoch()), entry("late", epoch().Add(2*time.Hour)), entry("early", epoch().Add(time.Hour)),
+	}))
+	all, err := feed.After(k.Context(), 0, 9)
+	k.must(err)
+	k.equal(first(epoch()), all[0].Seq)
+	k.equal(first(epoch().Add(time.Microsecond)), all[1].Seq)
+	k.equal(first(epoch().Add(time.Hour)), all[1].Seq)
+	k.equal(first(epoch().Add(3*time.Hour)), int64(0))
 }
 
 func revocationsMany(k kit) {

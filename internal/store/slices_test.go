@@ -1,0 +1,59 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/store"
+)
+
+// Where rows are slow to delete the deletes get smaller, and where they are not, larger.
+func TestInSlices(t *testing.T) {
+	for name, tt := range map[string]struct {
+		row     time.Duration // how long one takes
+		rows    int
+		longest time.Duration // that anybody waits
+		within  time.Duration
+	}{
+		"nothing to delete": {time.Millisecond, 0, time.Millisecond, time.Millisecond},
+		"slow rows":         {400 * time.Microsecond, 5000, 40 * time.Millisecond, 25 * time.Second},
+		"quick rows":        {10 * time.Microsecond, 50_000, 20 * time.Millisecond, 13 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				left, longest, begin := tt.rows, time.Duration(0), time.Now()
+				err := store.InSlices(t.Context(), func(_ context.Context, limit int) (int, error) {
+					n := min(left, limit)
+					left -= n
+					took := time.Duration(n) * tt.row
+					time.Sleep(took)
+					longest = max(longest, took)
+					return n, nil
+				})
+				if err != nil || left > 0 {
+					t.Fatalf("%d rows are left, %v", left, err)
+				}
+				if took := time.Since(begin); longest > tt.longest || took > tt.within {
+					t.Errorf("the longest delete took %s, all of them %s; want at most %s and %s", longest, took, tt.longest, tt.within)
+				}
+			})
+		})
+	}
+}
+
+func TestInSlicesEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		calls := 0
+		if err := store.InSlices(ctx, func(_ context.Context, limit int) (int, error) {
+			if calls++; calls == 3 {
+				stop()
+			}
+			return limit, nil
+		}); err != nil || calls != 3 {
+			t.Errorf("%d deletes, %v; want 3 and no error", calls, err)
+		}
+	})
+}
