@@ -32,6 +32,9 @@ var (
 const (
 	saltLen = 16
 	tagLen  = 32
+	// longestWait is how long a call waits for its turn. Where hashes take long, a full
+	// queue takes longer than whoever asks waits for an answer.
+	longestWait = 5 * time.Second
 )
 
 // Params is the cost of one hash (RFC 9106, section 3.1).
@@ -66,6 +69,7 @@ type job struct {
 	admit func(context.Context) error
 	task  task
 	done  chan<- result
+	taken *atomic.Bool // by a worker, or back by the caller
 }
 
 type result struct {
@@ -102,7 +106,7 @@ func (h *Hasher) Running() int { return int(h.running.Load()) }
 func (h *Hasher) Waiting() int { return len(h.jobs) }
 
 // Hash returns the PHC string of plain under the hasher's parameters. It returns
-// [ErrOverloaded] at once if the queue is full.
+// [ErrOverloaded] at once if the queue is full, and later if its turn does not come.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 	out := hashed{params: h.params, salt: random(saltLen)}
 	made, err := h.do(ctx, nil, task{Plain: []byte(plain), Params: out.params, Salt: out.salt})
@@ -154,17 +158,24 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, t ta
 	if ctx.Err() != nil {
 		return outcome{}, context.Cause(ctx)
 	}
-	done := make(chan result, 1)
+	done := make(chan result, 2) // of the worker, and of whoever took it back
+	var taken atomic.Bool
 	select {
 	case <-h.closing:
 		return outcome{}, ErrClosed
 	default:
 	}
 	select {
-	case h.jobs <- job{ctx: ctx, admit: admit, task: t, done: done}:
+	case h.jobs <- job{ctx: ctx, admit: admit, task: t, done: done, taken: &taken}:
 	default:
 		return outcome{}, ErrOverloaded
 	}
+	late := time.AfterFunc(longestWait, func() {
+		if taken.CompareAndSwap(false, true) {
+			done <- result{err: ErrOverloaded}
+		}
+	})
+	defer late.Stop()
 	select {
 	case r := <-done:
 		return r.outcome, r.err
@@ -197,6 +208,9 @@ func (h *Hasher) work() {
 func (j job) perform(a *aside) (outcome, error) {
 	if j.ctx.Err() != nil {
 		return outcome{}, context.Cause(j.ctx) // nobody waits for this hash
+	}
+	if !j.taken.CompareAndSwap(false, true) {
+		return outcome{}, ErrOverloaded // nor for this one
 	}
 	if j.admit != nil {
 		if err := j.admit(j.ctx); err != nil {
