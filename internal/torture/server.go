@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -77,6 +78,16 @@ func (s *server) ready(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errors.New("the server does not become ready"), ctx.Err())
+}
+
+// metrics is what the operations listener tells of the server.
+func (s *server) metrics() (string, error) {
+	resp, err := http.Get("http://" + s.ops + "/metrics") //nolint:noctx // loopback
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(resp.Body)
+	return string(text), errors.Join(err, resp.Body.Close())
 }
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
