@@ -144,19 +144,34 @@ func (a answer) tokens() (tokens, error) {
 
 // generation reads a refresh token without verifying it.
 func generation(refresh string) int64 {
-	parts := strings.Split(refresh, ".")
-	if len(parts) != 3 {
-		return -1
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return -1
-	}
-	var claims struct {
+	claims := struct {
 		Gen int64 `json:"gen"`
-	}
-	if err := json.Unmarshal(text, &claims); err != nil {
+	}{-1}
+	if claimsOf(refresh, &claims) != nil {
 		return -1
 	}
 	return claims.Gen
+}
+
+// span reads when an access token was issued and when it expires.
+func span(access string) (issued, expires time.Time) {
+	var claims struct {
+		Iat, Exp int64
+	}
+	if claimsOf(access, &claims) != nil {
+		return time.Time{}, time.Time{}
+	}
+	return time.Unix(claims.Iat, 0), time.Unix(claims.Exp, 0)
+}
+
+func claimsOf(jwt string, into any) error {
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		return fmt.Errorf("%q is no JWT", jwt)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
 }
