@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
@@ -31,6 +32,9 @@ var (
 const (
 	saltLen = 16
 	tagLen  = 32
+	// longestWait is how old a call may get before it has its turn. Where hashes take
+	// long, a full queue takes longer than whoever asks waits for an answer.
+	longestWait = 5 * time.Second
 )
 
 // Params is the cost of one hash (RFC 9106, section 3.1).
@@ -59,6 +63,7 @@ type Hasher struct {
 
 type job struct {
 	ctx   context.Context //nolint:containedctx // a job is one call, handed to the worker that runs it
+	since time.Time
 	admit func(context.Context) error
 	run   func()
 	done  chan<- error
@@ -92,7 +97,8 @@ func (h *Hasher) Running() int { return int(h.running.Load()) }
 func (h *Hasher) Waiting() int { return len(h.jobs) }
 
 // Hash returns the PHC string of plain under the hasher's parameters. It returns
-// [ErrOverloaded] at once if the queue is full.
+// [ErrOverloaded] at once if the queue is full, and when its turn comes if that took
+// long.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 	out := hashed{params: h.params, salt: random(saltLen)}
 	err := h.do(ctx, nil, func() { out.tag = out.derive(plain, tagLen) })
@@ -173,7 +179,7 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, f fu
 	default:
 	}
 	select {
-	case h.jobs <- job{ctx: ctx, admit: admit, run: f, done: done}:
+	case h.jobs <- job{ctx: ctx, since: now(), admit: admit, run: f, done: done}:
 	default:
 		return ErrOverloaded
 	}
@@ -185,6 +191,11 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, f fu
 	case <-h.closing:
 		return ErrClosed
 	}
+}
+
+// now is for how long a call waits.
+func now() time.Time {
+	return time.Now() //nolint:forbidigo // only its monotonic reading matters, which no injected clock has
 }
 
 func (h *Hasher) work() {
@@ -206,6 +217,9 @@ func (h *Hasher) work() {
 func (j job) perform(t thread) error {
 	if j.ctx.Err() != nil {
 		return context.Cause(j.ctx) // nobody waits for this hash
+	}
+	if time.Since(j.since) > longestWait {
+		return ErrOverloaded
 	}
 	if j.admit != nil {
 		if err := j.admit(j.ctx); err != nil {
