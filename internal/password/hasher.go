@@ -32,8 +32,8 @@ var (
 const (
 	saltLen = 16
 	tagLen  = 32
-	// longestWait is how old a call may get before it has its turn. Where hashes take
-	// long, a full queue takes longer than whoever asks waits for an answer.
+	// longestWait is how long a call waits for its turn. Where hashes take long, a full
+	// queue takes longer than whoever asks waits for an answer.
 	longestWait = 5 * time.Second
 )
 
@@ -63,10 +63,10 @@ type Hasher struct {
 
 type job struct {
 	ctx   context.Context //nolint:containedctx // a job is one call, handed to the worker that runs it
-	since time.Time
 	admit func(context.Context) error
 	run   func()
 	done  chan<- error
+	taken *atomic.Bool // by a worker, or back by the caller
 }
 
 // NewHasher starts parallel workers, each of which holds p.MemoryKiB while it
@@ -97,8 +97,7 @@ func (h *Hasher) Running() int { return int(h.running.Load()) }
 func (h *Hasher) Waiting() int { return len(h.jobs) }
 
 // Hash returns the PHC string of plain under the hasher's parameters. It returns
-// [ErrOverloaded] at once if the queue is full, and when its turn comes if that took
-// long.
+// [ErrOverloaded] at once if the queue is full, and later if its turn does not come.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 	out := hashed{params: h.params, salt: random(saltLen)}
 	err := h.do(ctx, nil, func() { out.tag = out.derive(plain, tagLen) })
@@ -172,17 +171,24 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, f fu
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	done := make(chan error, 1)
+	done := make(chan error, 2) // of the worker, and of whoever took it back
+	var taken atomic.Bool
 	select {
 	case <-h.closing:
 		return ErrClosed
 	default:
 	}
 	select {
-	case h.jobs <- job{ctx: ctx, since: now(), admit: admit, run: f, done: done}:
+	case h.jobs <- job{ctx: ctx, admit: admit, run: f, done: done, taken: &taken}:
 	default:
 		return ErrOverloaded
 	}
+	late := time.AfterFunc(longestWait, func() {
+		if taken.CompareAndSwap(false, true) {
+			done <- ErrOverloaded
+		}
+	})
+	defer late.Stop()
 	select {
 	case err := <-done:
 		return err
@@ -191,11 +197,6 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, f fu
 	case <-h.closing:
 		return ErrClosed
 	}
-}
-
-// now is for how long a call waits.
-func now() time.Time {
-	return time.Now() //nolint:forbidigo // only its monotonic reading matters, which no injected clock has
 }
 
 func (h *Hasher) work() {
@@ -218,8 +219,8 @@ func (j job) perform(t thread) error {
 	if j.ctx.Err() != nil {
 		return context.Cause(j.ctx) // nobody waits for this hash
 	}
-	if time.Since(j.since) > longestWait {
-		return ErrOverloaded
+	if !j.taken.CompareAndSwap(false, true) {
+		return ErrOverloaded // nor for this one
 	}
 	if j.admit != nil {
 		if err := j.admit(j.ctx); err != nil {
