@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// small holds the write-ahead log, which grows to 4 MB before it is folded in.
+// small holds the write-ahead log, which grows to 4.2 MB before it is folded in, whatever
+// the size of the database. With 4 MB it is full for good, and well again with 8.
 const small = "size=16m,mode=0700"
 
 // fillDisk serves from a filesystem of a few megabytes, fills it under load and
@@ -84,7 +85,8 @@ func fill(path string) (err error) {
 }
 
 // readOnly starts where nothing can be written, which must not harm what is there. A
-// filesystem does not become read-only under files that are open for writing.
+// filesystem is not made read-only under files that are open for writing; what a server
+// meets whose disk becomes so by itself, EROFS, is among the errors that are injected.
 func (s *site) readOnly(ctx context.Context) error {
 	remount := func(flags uintptr) error {
 		return syscall.Mount("jotgate", s.server.dir, "tmpfs", syscall.MS_REMOUNT|flags, small)
