@@ -33,7 +33,7 @@ func (tt *torture) crowdConnections(ctx context.Context, t *tally) (err error) {
 	defer func() { err = errors.Join(err, s.end()) }()
 	s.crowd.ledger.wire.whole = true
 	p, _ := s.prepare(ctx, refresh)
-	length := time.Duration(tt.count(1500, 20_000)) * time.Millisecond
+	length := time.Duration(tt.count(1000, 20_000)) * time.Millisecond
 	var slowest time.Duration
 	const head, body = "GET /v1/me HTTP/1.1\r\nHost: loc",
 		"POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 64\r\n\r\n{\"identifier\":\""

@@ -34,7 +34,7 @@ func (tt *torture) hurtPostgres(ctx context.Context, t *tally) (err error) {
 	if !tt.long {
 		ways = []func(context.Context, *pgtest.Cluster, *rand.Rand) error{killBackend, killCluster, stallAll}
 	}
-	for t.points < tt.count(3, 60) {
+	for t.points < tt.count(3, 40) {
 		working, enough := context.WithCancel(ctx)
 		wait := s.crowd.drive(working, tt.seed+uint64(t.points), workers)
 		pause(ctx, time.Duration(200+random.IntN(400))*time.Millisecond)
