@@ -91,7 +91,14 @@ func (p *proxy) arm(c cut) {
 	p.armed, p.left, p.hit = &c, c.nth, false
 }
 
-// disarm says whether what it was armed with has happened.
+// broke says whether what it was armed with has happened.
+func (p *proxy) broke() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hit
+}
+
+// disarm says so too, and lets everything through from then on.
 func (p *proxy) disarm() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

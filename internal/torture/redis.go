@@ -96,6 +96,9 @@ func (s *site) without(ctx context.Context, o outage) error {
 // cutCommand cuts the connection at one of the crowd's commands.
 func (s *site) cutCommand(ctx context.Context, p *proxy, c cut) {
 	p.arm(c)
+	for end := time.Now().Add(patience); !p.broke() && time.Now().Before(end) && ctx.Err() == nil; {
+		pause(ctx, 20*time.Millisecond)
+	}
 	pause(ctx, 2*lateness)
 	if !p.disarm() {
 		s.tally.add(odd, "nobody asked Redis %d times", c.nth)
