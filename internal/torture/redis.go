@@ -57,7 +57,7 @@ func (tt *torture) hurtRedis(ctx context.Context, t *tally) (err error) {
 	}
 	random := rand.New(rand.NewPCG(tt.seed, 0))
 	s.awaitShared(ctx)
-	for t.points < tt.count(4, 80) {
+	for t.points < tt.count(4, 60) {
 		working, enough := context.WithCancel(ctx)
 		wait := s.crowd.drive(working, tt.seed+uint64(t.points), workers)
 		pause(ctx, 100*time.Millisecond)
