@@ -65,7 +65,7 @@ bench-peers: ## Measure what one would otherwise run beside jotgate (builds it f
 torture: ## Break what the program stands on at every point, and see that it keeps its word
 	go run ./internal/torture -long
 
-torture-short: ## The same at some points, in a minute and a half (needs strace and PostgreSQL)
+torture-short: ## The same at some points, in a minute and a half (needs strace, PostgreSQL and Redis)
 	go run ./internal/torture -short
 
 # The compiler takes cmd/jotgate/default.pgo by itself, where there is one.

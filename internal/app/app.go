@@ -316,8 +316,20 @@ func (a *App) publicKey(_ context.Context, kid string) (bearer.Key, error) {
 	return bearer.Key{Algorithm: string(k.Algorithm), Public: k.Key}, nil
 }
 
+// revoked has what may be forgotten read again before it refuses a token for it.
 func (a *App) revoked(c *bearer.Claims) bool {
-	return a.feed.Revoked(cmp.Or(c.SessionID, c.ID), c.Subject, c.IssuedAt)
+	ended := func() bool { return a.feed.Revoked(cmp.Or(c.SessionID, c.ID), c.Subject, c.IssuedAt) }
+	return ended() && (!a.recall(c.IssuedAt) || ended())
+}
+
+func (a *App) recall(issuedAt time.Time) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), syncEach)
+	defer cancel()
+	err := a.feed.Recall(ctx, issuedAt)
+	if err != nil {
+		a.log.ErrorContext(ctx, "the clock went back, and what was revoked before cannot be read", slog.Any("err", err))
+	}
+	return err == nil
 }
 
 func parseProxies(texts []string) ([]netip.Prefix, error) {

@@ -26,8 +26,9 @@ const (
 	attempts = 3
 )
 
-// cluster is a server of our own with its data in a directory of our own.
-type cluster struct {
+// Cluster is a server of our own with its data in a directory of our own. One
+// goroutine at a time calls its methods.
+type Cluster struct {
 	dir    string
 	port   int
 	fsync  string // on or off
@@ -36,21 +37,25 @@ type cluster struct {
 	done   chan error // receives once, when the server has exited
 }
 
-func (c *cluster) url() string {
+// URL is where the server is, or was. It stays the same when it is started again.
+func (c *Cluster) URL() string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", c.port)
 }
 
 // Start starts a cluster that keeps what it commits, for programs that measure.
 // stop ends it and deletes its data.
 func Start() (url string, stop func() error, err error) {
-	c, err := start("on")
+	c, err := StartCluster()
 	if err != nil {
 		return "", nil, err
 	}
-	return c.url(), c.stop, nil
+	return c.URL(), c.Stop, nil
 }
 
-func start(fsync string) (_ *cluster, err error) {
+// StartCluster starts one as Start does, for programs in which it does not stay well.
+func StartCluster() (*Cluster, error) { return start("on") }
+
+func start(fsync string) (_ *Cluster, err error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -59,7 +64,7 @@ func start(fsync string) (_ *cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{fsync: fsync}
+	c := &Cluster{fsync: fsync}
 	if c.dir, err = os.MkdirTemp("", "jotgate-postgres-"); err != nil {
 		return nil, err
 	}
@@ -83,21 +88,21 @@ func start(fsync string) (_ *cluster, err error) {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	for range attempts {
-		if err = c.serve(ctx, bin, who); err == nil {
+		if c.port, err = freePort(ctx); err == nil {
+			err = c.serve(ctx, bin, who)
+		}
+		if err == nil {
 			return c, nil
 		}
 	}
 	return nil, err
 }
 
-func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 // serve starts the server as a direct child that dies with this process, and
 // waits until it answers.
-func (c *cluster) serve(ctx context.Context, bin string, who *syscall.Credential) (err error) {
-	if c.port, err = freePort(ctx); err != nil {
-		return err
-	}
+func (c *Cluster) serve(ctx context.Context, bin string, who *syscall.Credential) error {
 	c.log, c.done = &bytes.Buffer{}, make(chan error, 1)
 	c.server = exec.Command(filepath.Join(bin, "postgres"), "-D", c.data(), //nolint:noctx // lives as long as the tests
 		"-c", "listen_addresses=127.0.0.1", "-c", "port="+strconv.Itoa(c.port), "-c", "unix_socket_directories=",
@@ -119,7 +124,7 @@ func (c *cluster) serve(ctx context.Context, bin string, who *syscall.Credential
 		return err
 	}
 	for {
-		err := execute(ctx, c.url(), "SELECT 1")
+		err := execute(ctx, c.URL(), "SELECT 1")
 		if err == nil {
 			return nil
 		}
@@ -133,8 +138,8 @@ func (c *cluster) serve(ctx context.Context, bin string, who *syscall.Credential
 	}
 }
 
-// stop shuts the server down without waiting for clients and deletes its data.
-func (c *cluster) stop() error {
+// Stop shuts the server down without waiting for clients and deletes its data.
+func (c *Cluster) Stop() error {
 	if err := c.server.Process.Signal(syscall.SIGINT); err != nil {
 		return fmt.Errorf("stop the server: %w", err)
 	}

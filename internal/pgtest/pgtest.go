@@ -27,7 +27,7 @@ var shared struct {
 	main    atomic.Bool
 	once    sync.Once
 	url     string
-	cluster *cluster
+	cluster *Cluster
 	err     error
 	names   atomic.Int64
 }
@@ -55,7 +55,7 @@ func stop() error {
 	if shared.cluster == nil {
 		return nil
 	}
-	return shared.cluster.stop()
+	return shared.cluster.Stop()
 }
 
 // DSN returns the URL of an empty database, which is dropped when tb is over. It
@@ -92,7 +92,7 @@ func DSN(tb testing.TB) string {
 	return u.String()
 }
 
-func server() (string, *cluster, error) {
+func server() (string, *Cluster, error) {
 	if dsn := os.Getenv("JOTGATE_TEST_POSTGRES_DSN"); dsn != "" { //nolint:forbidigo // tests have no configuration
 		return dsn, nil, nil
 	}
@@ -100,7 +100,7 @@ func server() (string, *cluster, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return c.url(), c, nil
+	return c.URL(), c, nil
 }
 
 func execute(ctx context.Context, dsn, sql string) error {

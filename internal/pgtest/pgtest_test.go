@@ -1,6 +1,7 @@
 package pgtest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -30,5 +31,43 @@ func TestDSNIsADatabaseOfItsOwn(t *testing.T) {
 			t.Errorf("database %s has %d tables and was given out before: %t", name, tables, names[name])
 		}
 		names[name] = true
+	}
+}
+
+func TestClusterKeepsWhatItCommittedWhenItIsKilled(t *testing.T) {
+	pgtest.DSN(t) // skips where there is no PostgreSQL
+	c, err := pgtest.StartCluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	execute := func(sql string) error {
+		conn, err := pgx.Connect(t.Context(), c.URL())
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(t.Context(), sql)
+		return errors.Join(err, conn.Close(t.Context()))
+	}
+	if err := execute("CREATE TABLE kept (a int)"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := c.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := execute("SELECT"); err == nil {
+			t.Error("a killed server answers")
+		}
+		if err := c.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		if err := execute("INSERT INTO kept VALUES (1)"); err != nil {
+			t.Error(err)
+		}
 	}
 }

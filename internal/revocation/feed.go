@@ -38,6 +38,8 @@ type Feed struct {
 	sessions map[string]time.Time // id -> ExpiresAt
 	users    map[string]Entry
 	border   time.Time // tokens issued before it are no longer good
+	gone     time.Time // who ended tokens issued before it may be forgotten, as they have expired
+	again    bool      // the feed is read anew
 	log      []Entry   // in order; elements are never changed
 	at       Cursor    // of the newest entry that was read
 	synced   time.Time
@@ -149,6 +151,31 @@ func (f *Feed) Wanted() <-chan struct{} { return f.wanted }
 func (f *Feed) Sync(ctx context.Context) error {
 	f.syncing.Lock()
 	defer f.syncing.Unlock()
+	return f.syncLocked(ctx)
+}
+
+// Recall reads again what may be forgotten of tokens issued at issuedAt, and nothing
+// unless the clock went back since: they had expired before. Ask it before a token is
+// refused that has not expired.
+func (f *Feed) Recall(ctx context.Context, issuedAt time.Time) error {
+	if !f.forgotten(issuedAt) {
+		return nil
+	}
+	f.syncing.Lock()
+	defer f.syncing.Unlock()
+	if !f.forgotten(issuedAt) {
+		return nil // somebody else has just done it
+	}
+	return f.syncLocked(ctx)
+}
+
+func (f *Feed) forgotten(issuedAt time.Time) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return issuedAt.Before(f.gone)
+}
+
+func (f *Feed) syncLocked(ctx context.Context) error {
 	now := f.now() // one for all: a clock that steps in between is noticed the next time
 	if err := f.read(ctx, now); err != nil {
 		return fmt.Errorf("revocation: read feed: %w", err)
@@ -209,7 +236,7 @@ func (f *Feed) wentBack(now time.Time) bool {
 func (f *Feed) restart(at Cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.at, f.log = at, nil
+	f.at, f.log, f.again = at, nil, true
 }
 
 func (f *Feed) take(entries []Entry, at Cursor) {
@@ -225,10 +252,11 @@ func (f *Feed) take(entries []Entry, at Cursor) {
 // Revoked reports whether a token of this session and user, issued at issuedAt,
 // is no longer to be accepted. Name a token without a session by its own id. It
 // reads no database, and costs one look-up and one more if users are in the set.
+// It refuses what a Recall did not bring back.
 func (f *Feed) Revoked(sessionID, userID string, issuedAt time.Time) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if _, ended := f.sessions[sessionID]; ended || issuedAt.Before(f.border) {
+	if _, ended := f.sessions[sessionID]; ended || issuedAt.Before(f.border) || issuedAt.Before(f.gone) {
 		return true
 	}
 	if len(f.users) == 0 {
@@ -261,10 +289,13 @@ func (f *Feed) finish(now time.Time) {
 	close(f.tick)
 	f.tick = make(chan struct{})
 	f.trimLocked(now)
+	if f.again { // from what has not expired on
+		f.again, f.gone = false, now.Add(-f.life())
+	}
 	if now.Sub(f.forgot) < forgetEvery {
 		return
 	}
-	f.forgot = now
+	f.forgot, f.gone = now, now.Add(-f.life())
 	for id, expires := range f.sessions {
 		if expires.Before(now) {
 			delete(f.sessions, id)

@@ -154,9 +154,20 @@ func TestClockThatWasAheadLetsNobodyIn(t *testing.T) {
 	if f.Size() != 0 {
 		t.Errorf("a day later the set still holds %d entries", f.Size())
 	}
-	sync(-24 * time.Hour)
+	if f.Revoked("living", "u", c.at.Add(-life)) {
+		t.Error("a token that has not expired is refused")
+	}
+	c.at = c.at.Add(-24 * time.Hour)
 	if !f.Revoked("ended", "u", c.at) {
-		t.Error("once the clock is right again, the token of an ended session is good")
+		t.Error("as soon as the clock is right again, the token of an ended session is good")
+	}
+	for range 2 {
+		if err := f.Recall(t.Context(), c.at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !f.Revoked("ended", "u", c.at) || f.Revoked("living", "u", c.at) {
+		t.Error("once the clock is right again, the token of an ended session is good, or that of a living one is not")
 	}
 	reads := s.reads
 	sync(-backWithoutNotice)

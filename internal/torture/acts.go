@@ -117,7 +117,20 @@ func (l *ledger) logout(ctx context.Context, p *person, a *act) bool {
 	got := l.wire.send(ctx, request{method: http.MethodPost, path: "/v1/logout", token: "Bearer " + a.device.Access})
 	known, done := l.judge(p, a, got, lost, http.StatusNoContent)
 	a.device.ended = a.device.ended || done
+	if done {
+		l.shutOut(ctx, p, a.device)
+	}
 	return known
+}
+
+// shutOut sees that who was told that a session is over cannot use it from then on.
+func (l *ledger) shutOut(ctx context.Context, p *person, ended ...*device) {
+	for _, d := range ended {
+		got := l.wire.send(ctx, request{method: http.MethodGet, path: "/v1/forward-auth", token: "Bearer " + d.Access})
+		if d.ended && got.status == http.StatusNoContent {
+			l.wire.tally.add(undone, "a session of %s that has just ended is let in: %v", p.name, got)
+		}
+	}
 }
 
 func (l *ledger) endOthers(ctx context.Context, p *person, a *act) bool {
@@ -125,6 +138,7 @@ func (l *ledger) endOthers(ctx context.Context, p *person, a *act) bool {
 	known, done := l.judge(p, a, got, lost, http.StatusNoContent)
 	if done {
 		p.endOthers(a.device)
+		l.shutOut(ctx, p, p.devices...)
 	}
 	return known
 }

@@ -10,6 +10,7 @@ import (
 // crowd is people whom several workers act for.
 type crowd struct {
 	ledger *ledger
+	only   []operation // what they do, if it is not everything
 	mu     sync.Mutex
 	people []*person
 	fresh  []*person // since the last comparison
@@ -55,15 +56,19 @@ func (c *crowd) work(ctx context.Context, random *rand.Rand) {
 			return
 		default:
 			p := able[random.IntN(len(able))]
-			c.ledger.perform(steady, p, choose(p, random))
+			c.ledger.perform(steady, p, c.choose(p, random))
 		}
 	}
 }
 
 // choose takes an act that p can do.
-func choose(p *person, random *rand.Rand) *act {
+func (c *crowd) choose(p *person, random *rand.Rand) *act {
+	able := operations
+	if c.only != nil {
+		able = c.only
+	}
 	live := p.live()
-	op := operations[random.IntN(len(operations))]
+	op := able[random.IntN(len(able))]
 	if !p.registered {
 		return &act{op: register, again: true}
 	}

@@ -49,7 +49,7 @@ func (tt *torture) killAtRandom(ctx context.Context, t *tally) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.end()) }()
 	random := rand.New(rand.NewPCG(tt.seed, 0))
-	for t.points = range tt.count(15, 300) {
+	for t.points = range tt.count(12, 300) {
 		working, enough := context.WithCancel(ctx)
 		wait := s.crowd.drive(working, tt.seed+uint64(t.points), workers)
 		pause(ctx, time.Duration(20+random.IntN(400))*time.Millisecond)

@@ -112,9 +112,12 @@ func (l *ledger) compare(ctx context.Context, p *person) {
 	}
 }
 
+// compareEnded asks where the database is read, and where only the token is.
 func (l *ledger) compareEnded(ctx context.Context, p *person, d *device) {
-	if a := l.sure(ctx, me(d)); a.status != http.StatusUnauthorized && !a.unknown() {
-		l.wire.tally.add(undone, "an ended session of %s has an access token that works: %v", p.name, a)
+	for _, path := range []string{"/v1/forward-auth", "/v1/me"} {
+		if a := l.sure(ctx, request{method: http.MethodGet, path: path, token: "Bearer " + d.Access}); a.status != http.StatusUnauthorized && !a.unknown() {
+			l.wire.tally.add(undone, "an ended session of %s has an access token that works at %s: %v", p.name, path, a)
+		}
 	}
 	if a := l.sure(ctx, request{method: http.MethodPost, path: "/v1/refresh", body: map[string]string{"refresh_token": d.Refresh}}); a.status != http.StatusUnauthorized && !a.unknown() {
 		l.wire.tally.add(undone, "an ended session of %s is refreshed: %v", p.name, a)

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	fs.BoolVar(&tt.long, "long", false, "every point, in minutes")
 	short := fs.Bool("short", false, "some points, in a minute and a half (the default)")
 	fs.Uint64Var(&tt.seed, "seed", 0, "what chance begins with; 0 is the time")
-	only := fs.String("only", "kill,kill-at-write,errors,disk,connections,postgres", "faults, in this order")
+	only := fs.String("only", "kill,kill-at-write,errors,disk,connections,postgres,postgres-cut,redis,clock,load", "faults, in this order")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -118,5 +118,6 @@ func (tt *torture) faults() map[string]func(context.Context, *tally) error {
 	return map[string]func(context.Context, *tally) error{
 		"kill": tt.killAtRandom, "kill-at-write": tt.killAtWrite, "errors": tt.failCalls,
 		"connections": tt.crowdConnections, "disk": tt.fillDisk, "postgres": tt.hurtPostgres,
+		"postgres-cut": tt.cutPostgres, "redis": tt.hurtRedis, "clock": tt.stepClock, "load": tt.offerLogins,
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2" //nolint:depguard // a run is repeated with its seed
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,33 +16,29 @@ import (
 )
 
 // hurtPostgres kills a backend of PostgreSQL, which then throws all connections
-// away and recovers from its log, and stops all of it for three seconds, in turn.
+// away and recovers from its log, kills all of it and starts it again, and stops
+// all of it for three seconds.
 func (tt *torture) hurtPostgres(ctx context.Context, t *tally) (err error) {
-	url, stop, err := pgtest.Start()
+	cluster, err := pgtest.StartCluster()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
-	key := filepath.Join(tt.dir, "master.key")
-	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString([]byte((newKey()+newKey())))+"\n"), 0o600); err != nil {
-		return err
-	}
-	s, err := tt.newSite(ctx, t, filepath.Join(tt.dir, t.fault), "JOTGATE_DATABASE_URL="+url, "JOTGATE_MASTER_KEY_FILE="+key)
+	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	s, err := tt.newPostgresSite(ctx, t, cluster.URL())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.end()) }()
-	s.crowd.ledger.wire.whole = true
 	random := rand.New(rand.NewPCG(tt.seed, 0))
-	for t.points < tt.count(4, 60) {
+	ways := []func(context.Context, *pgtest.Cluster, *rand.Rand) error{killBackend, killCluster, killBackend, killCluster, stallAll}
+	if !tt.long {
+		ways = []func(context.Context, *pgtest.Cluster, *rand.Rand) error{killBackend, killCluster, stallAll}
+	}
+	for t.points < tt.count(3, 40) {
 		working, enough := context.WithCancel(ctx)
 		wait := s.crowd.drive(working, tt.seed+uint64(t.points), workers)
 		pause(ctx, time.Duration(200+random.IntN(400))*time.Millisecond)
-		hurt := killBackend
-		if t.points%4 == 3 {
-			hurt = stallAll
-		}
-		err := hurt(ctx, random)
+		err := ways[t.points%len(ways)](ctx, cluster, random)
 		pause(ctx, 200*time.Millisecond)
 		enough()
 		wait()
@@ -59,14 +54,25 @@ func (tt *torture) hurtPostgres(ctx context.Context, t *tally) (err error) {
 	return nil
 }
 
-// killBackend kills a process that serves a client.
-func killBackend(_ context.Context, random *rand.Rand) error {
-	_, children, err := postgresProcesses()
-	if err != nil {
-		return err
+// newPostgresSite is a site whose server stays alive, on a database elsewhere.
+func (tt *torture) newPostgresSite(ctx context.Context, t *tally, url string, environ ...string) (*site, error) {
+	dir := filepath.Join(tt.dir, t.fault)
+	key := dir + ".key"
+	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString([]byte((newKey()+newKey())))+"\n"), 0o600); err != nil {
+		return nil, err
 	}
+	s, err := tt.newSite(ctx, t, dir, append(environ, "JOTGATE_DATABASE_URL="+url, "JOTGATE_MASTER_KEY_FILE="+key)...)
+	if err != nil {
+		return nil, err
+	}
+	s.crowd.ledger.wire.whole = true
+	return s, nil
+}
+
+// killBackend kills a process that serves a client.
+func killBackend(_ context.Context, cluster *pgtest.Cluster, random *rand.Rand) error {
 	var serving []int
-	for _, pid := range children {
+	for _, pid := range cluster.Children() {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err == nil && strings.Contains(string(text), "127.0.0.1(") {
 			serving = append(serving, pid)
@@ -75,16 +81,21 @@ func killBackend(_ context.Context, random *rand.Rand) error {
 	if len(serving) == 0 {
 		return nil // it still recovers
 	}
-	return syscall.Kill(serving[random.IntN(len(serving))], syscall.SIGKILL)
+	return tell(serving[random.IntN(len(serving))], syscall.SIGKILL)
+}
+
+// killCluster kills every process and begins again from the log that they wrote.
+func killCluster(ctx context.Context, cluster *pgtest.Cluster, random *rand.Rand) error {
+	if err := cluster.Kill(); err != nil {
+		return err
+	}
+	pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
+	return cluster.Restart()
 }
 
 // stallAll stops every process of PostgreSQL for a while.
-func stallAll(ctx context.Context, _ *rand.Rand) error {
-	postmaster, children, err := postgresProcesses()
-	if err != nil {
-		return err
-	}
-	all := append(children, postmaster)
+func stallAll(ctx context.Context, cluster *pgtest.Cluster, _ *rand.Rand) (err error) {
+	all := append(cluster.Children(), cluster.Pid())
 	for _, pid := range all {
 		err = errors.Join(err, tell(pid, syscall.SIGSTOP))
 	}
@@ -101,37 +112,4 @@ func tell(pid int, sig syscall.Signal) error {
 		return err
 	}
 	return nil
-}
-
-// postgresProcesses finds the server among our children, and its own.
-func postgresProcesses() (postmaster int, children []int, err error) {
-	own, err := childrenOf(os.Getpid())
-	if err != nil {
-		return 0, nil, err
-	}
-	for _, pid := range own {
-		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if err == nil && strings.TrimSpace(string(name)) == "postgres" {
-			children, err := childrenOf(pid)
-			return pid, children, err
-		}
-	}
-	return 0, nil, errors.New("no PostgreSQL among the children")
-}
-
-func childrenOf(pid int) ([]int, error) {
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	var all []int
-	for _, list := range lists {
-		text, failed := os.ReadFile(list)
-		if failed != nil {
-			continue // the thread is gone
-		}
-		for word := range strings.FieldsSeq(string(text)) {
-			child, failed := strconv.Atoi(word)
-			err = errors.Join(err, failed)
-			all = append(all, child)
-		}
-	}
-	return all, err
 }

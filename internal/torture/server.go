@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -35,6 +36,14 @@ func newServer(program, dir string, environ ...string) (*server, error) {
 }
 
 func (s *server) start(ctx context.Context) error {
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.ready(ctx)
+}
+
+// launch is start without waiting.
+func (s *server) launch() error {
 	s.cmd = exec.Command(s.program, "serve") //nolint:noctx // ends by the hand of a fault
 	s.cmd.Env = append(append(os.Environ(), "JOTGATE_HTTP_ADDR="+s.addr, "JOTGATE_OPS_ADDR="+s.ops, "JOTGATE_DATA_DIR="+s.dir,
 		"JOTGATE_RATE_LIMIT_ENABLED=false", "JOTGATE_PASSWORD_MEMORY_KIB=64", "JOTGATE_PASSWORD_PASSES=1",
@@ -55,7 +64,7 @@ func (s *server) start(ctx context.Context) error {
 		defer close(done)
 		_ = cmd.Wait() //nolint:errcheck // it is killed more often than not
 	}()
-	return s.ready(ctx)
+	return nil
 }
 
 // ready waits until the server says that it is.
@@ -77,6 +86,16 @@ func (s *server) ready(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errors.New("the server does not become ready"), ctx.Err())
+}
+
+// metrics is what the operations listener tells of the server.
+func (s *server) metrics() (string, error) {
+	resp, err := http.Get("http://" + s.ops + "/metrics") //nolint:noctx // loopback
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(resp.Body)
+	return string(text), errors.Join(err, resp.Body.Close())
 }
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
