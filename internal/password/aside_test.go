@@ -17,7 +17,7 @@ func outside(t *testing.T) (h *Hasher, started *[]*exec.Cmd, failed *[]error) {
 	t.Cleanup(h.Close)
 	started, failed = new([]*exec.Cmd), new([]error)
 	h.Command = func() *exec.Cmd {
-		cmd := exec.Command(os.Args[0], "serve-hashes") //nolint:noctx // the hasher ends it
+		cmd := exec.Command(os.Args[0], "serve-hashes")
 		*started = append(*started, cmd)
 		return cmd
 	}
@@ -75,7 +75,7 @@ func TestHashingOutlivesItsProcess(t *testing.T) {
 	if err := (*started)[1].Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	h.Command = func() *exec.Cmd { return exec.Command("/nowhere") } //nolint:noctx // it does not start
+	h.Command = func() *exec.Cmd { return exec.Command("/nowhere") }
 	wantMatch(t, h, "paper lantern", encoded)
 	if len(*failed) < 3 {
 		t.Errorf("failures: %v; want one of each hash", *failed)
