@@ -77,7 +77,7 @@ var rooms = map[string][]string{
 	"internal/bench":               {"internal/app", "internal/config", "internal/pgtest", "internal/store", "internal/session", "internal/user", "pkg/bearer"},
 	"internal/torture":             {"internal/pgtest"},
 	"internal/mutants":             nil,
-	"cmd/jotgate":                  slices.Concat(nouns, flows, []string{"internal/app", "internal/config", "internal/djangousers", "internal/keyset", "internal/store", "internal/telemetry"}),
+	"cmd/jotgate":                  slices.Concat(nouns, flows, []string{"internal/app", "internal/config", "internal/djangousers", "internal/keyset", "internal/password", "internal/store", "internal/telemetry"}),
 	"internal/interop":             nil,
 }
 

@@ -51,11 +51,11 @@ const hashPasswords = "hash-passwords"
 
 // again starts this program once more, with nothing of the environment: it holds secrets.
 func again(arg string) *exec.Cmd {
-	path := "/proc/self/exe" // this very program, even if another was put in its place since
-	if _, err := os.Stat(path); err != nil {
-		path = os.Args[0]
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{os.Args[0], arg}, Env: []string{"GOMAXPROCS=1"}}
+	if runtime.GOOS != "linux" { // there it is this very program, even if another was put in its place since
+		cmd.Path, cmd.Err = os.Executable()
 	}
-	return &exec.Cmd{Path: path, Args: []string{os.Args[0], arg}, Env: []string{"GOMAXPROCS=1"}}
+	return cmd
 }
 
 // hash ends with its input, and not by a signal that is meant for the one that started it.

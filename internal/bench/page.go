@@ -23,8 +23,8 @@ pipe that is read. Latencies are from the client's side.
 const pageParts = `
 What each part does:
 
-* **requests**: 64 connections, each asks again when it is answered. The bare handler answers a small JSON object and does
-  nothing else.
+* **requests**: 64 connections, each asks again when it is answered. The bare handler gets the same headers, answers a
+  small JSON object and does nothing else.
 * **first-seen**: tokens that are new to either, verified one after another in one process.
 * **flood**: 1,000 accepted tokens, asked for before and after invalid ones, each of which has a wrong signature of its own.
 * **logins**: eight clients. The hash alone runs in a process of its own on the server's core, as many at once as the

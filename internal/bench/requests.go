@@ -85,7 +85,7 @@ func (b *bench) requests(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			bare := &measured{addr: floor.addr, asks: times(connections, bareRequest())}
+			bare := &measured{addr: floor.addr, asks: times(connections, same{request("GET", "/healthz", "", t[0].header()), 200})}
 			auth := &measured{addr: c.addr, asks: times(connections, t[0].forwardAuth())}
 			me := &measured{addr: c.addr, asks: times(connections, same{request("GET", "/v1/me", "", t[0].header()), 200})}
 			for range b.rounds {

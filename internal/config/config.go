@@ -97,7 +97,7 @@ type Password struct {
 	MemoryKiB uint32 `koanf:"memory_kib" range:"64..262144" usage:"argon2id memory of one hash, in KiB"`
 	Passes    uint32 `koanf:"passes" range:"1..10" usage:"argon2id passes over that memory"`
 	Parallel  int    `koanf:"parallel" range:"0..64" usage:"hashes at once; 0 means one for each CPU"`
-	Queue     int    `koanf:"queue" range:"1..1000000" usage:"hashes that may wait; beyond it the answer is 503"`
+	Queue     int    `koanf:"queue" range:"1..1000000" usage:"hashes that may wait, 5 s each; beyond it the answer is 503"`
 	MinLength int    `koanf:"min_length" range:"8..256" usage:"shortest password, in code points"`
 }
 
