@@ -248,6 +248,12 @@ const mark = "--next--"
 // serve runs the program in an empty directory until the test is over.
 func serve(t *testing.T) (dir, url string) {
 	t.Helper()
+	return serveBy(t, nil)
+}
+
+// serveBy is serve for a program that can start itself.
+func serveBy(t *testing.T, again func(arg string) *exec.Cmd) (dir, url string) {
+	t.Helper()
 	ports, err := freePorts(2)
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +264,7 @@ func serve(t *testing.T) (dir, url string) {
 	started, out := make(chan struct{}), &notifying{}
 	out.first = func() { close(started) }
 	running.Go(func() {
-		code := run(ctx, []string{"serve"}, process{in: strings.NewReader(""), out: out, err: io.Discard, environ: []string{
+		code := run(ctx, []string{"serve"}, process{in: strings.NewReader(""), out: out, err: io.Discard, again: again, environ: []string{
 			"JOTGATE_HTTP_ADDR=127.0.0.1:" + ports[0], "JOTGATE_OPS_ADDR=127.0.0.1:" + ports[1], "JOTGATE_PUBLIC_URL=" + url,
 			"JOTGATE_DATA_DIR=" + filepath.Join(dir, "data"), "JOTGATE_PASSWORD_MEMORY_KIB=64", "JOTGATE_PASSWORD_PASSES=1",
 		}})

@@ -53,7 +53,7 @@ type Hasher struct {
 
 	// Command starts a process that calls [Serve] on its standard input and output.
 	// There is one for each worker, which ends when it has had nothing to do for a minute.
-	// If it is nil, workers hash in this process. Set it before the first hash.
+	// If it is nil, workers hash in this process. Set it and Failed before the first hash.
 	Command func() *exec.Cmd
 	// Failed is told why a process of Command failed. The hash was made in this one.
 	Failed func(error)
