@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,12 +20,10 @@ const (
 	loadFactor = 10
 	// mostWait is how long a login takes at most, with five seconds in the queue.
 	mostWait = 10 * time.Second
+	// mostMemory bounds what the server has held in memory at once, in MiB: some hundred
+	// requests that wait. What is hashed is in other processes.
+	mostMemory = 128
 )
-
-// mostMemory bounds what the server has held in memory at once, in MiB: some hashes for
-// each processor at the default cost, as the collector leaves them behind for a while,
-// and some hundred requests that wait.
-func mostMemory() int { return 128 + 6*19*runtime.NumCPU() }
 
 // defaultCost is that of a hash, as the settings have it.
 var defaultCost = []string{"JOTGATE_PASSWORD_MEMORY_KIB=19456", "JOTGATE_PASSWORD_PASSES=2"} //nolint:gochecknoglobals // constant
@@ -70,7 +67,7 @@ func (tt *torture) offerLogins(ctx context.Context, t *tally) (err error) {
 	}
 	s.judgeLoad(&o)
 	memory, err := s.server.peak()
-	if memory > mostMemory() {
+	if memory > mostMemory {
 		t.add(odd, "the server held %d MiB", memory)
 	}
 	t.count(int(o.in.Load()), int(o.later.Load()))
