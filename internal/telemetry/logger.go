@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"unicode"
 	"unicode/utf16"
 )
@@ -30,11 +31,26 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	opts := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "json":
+		w = &turns{w: w}
 		return slog.New(handler{slog.NewJSONHandler(printable{w}, opts), w, urgent}), nil
 	case "text":
 		return slog.New(handler{Handler: slog.NewTextHandler(w, opts), urgent: urgent}), nil
 	}
 	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", format)
+}
+
+// turns lets one write at a time through: slog's handler, which does so for its own
+// lines, knows nothing of those that are written beside it.
+type turns struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements [io.Writer].
+func (t *turns) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(p) //nolint:wrapcheck // who logs says what failed
 }
 
 // printable escapes the characters of JSON that do not print. slog's text

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -148,6 +151,44 @@ func TestWriteErrorIsReturned(t *testing.T) {
 		record := slog.NewRecord(time.Unix(0, 0), slog.LevelInfo, "served", 0)
 		if err := log.Handler().Handle(t.Context(), record); !errors.Is(err, errDisk) {
 			t.Errorf("%s: Handle = %v, want %v", format, err, errDisk)
+		}
+	}
+}
+
+// touchy tells of writes that overlap.
+type touchy struct {
+	busy     atomic.Bool
+	overlaps atomic.Int64
+}
+
+func (w *touchy) Write(p []byte) (int, error) {
+	if w.busy.Swap(true) {
+		w.overlaps.Add(1)
+	}
+	runtime.Gosched()
+	w.busy.Store(false)
+	return len(p), nil
+}
+
+func TestLinesAreWrittenOneByOne(t *testing.T) {
+	for _, format := range []string{"json", "text"} {
+		var w touchy
+		log, err := telemetry.NewLogger(&w, "info", format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 200 {
+					log.Info("plain", slog.Int("n", 1))
+					log.Info("to be escaped", slog.String("name", "ä"))
+				}
+			})
+		}
+		all.Wait()
+		if n := w.overlaps.Load(); n > 0 {
+			t.Errorf("%s: %d writes began before the one before them ended", format, n)
 		}
 	}
 }
