@@ -112,10 +112,14 @@ func (m *member) outcome(group context.Context) error {
 	}
 }
 
-// run tells how it went even if f panics.
+// run tells how it went even if f panics. Who has gone while waiting does not begin.
 func (m *member) run(p part, f func(ctx context.Context, tx *gorm.DB) error) error {
 	err := errPanicked
 	defer func() { m.over <- err }()
+	if gone := context.Cause(m.ctx); gone != nil {
+		err = gone
+		return err
+	}
 	if err = f(within{p.ctx, m.ctx}, p.tx); err == nil && !m.single && m.ctx.Err() != nil {
 		err = context.Cause(m.ctx)
 	}

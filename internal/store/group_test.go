@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/jotgate/jotgate/internal/user"
 )
 
@@ -316,5 +318,22 @@ func TestLoserWaitsForTheWinner(t *testing.T) {
 	wg.Wait()
 	if early || results[0] != nil || !errors.Is(lost, user.ErrIdentityTaken) {
 		t.Errorf("told early: %t; the winner %v, the loser %v", early, results[0], lost)
+	}
+}
+
+// TestWhoHasGoneDoesNotBegin gives somebody their turn who left at the same moment.
+func TestWhoHasGoneDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	for _, single := range []bool{true, false} {
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		m := &member{ctx: ctx, single: single, over: make(chan error, 1)}
+		err := m.run(part{ctx: t.Context()}, func(context.Context, *gorm.DB) error {
+			t.Errorf("a write of who has gone began, single %t", single)
+			return nil
+		})
+		if told := <-m.over; !errors.Is(err, context.Canceled) || !errors.Is(told, context.Canceled) {
+			t.Errorf("single %t: %v, and the group is told %v", single, err, told)
+		}
 	}
 }
