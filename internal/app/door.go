@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
 	"syscall"
 	"time"
 
@@ -26,34 +25,17 @@ const (
 // only answer 502.
 type door struct {
 	server   *http.Server
-	listener net.Listener
-
-	mu   sync.Mutex
-	busy map[net.Conn]struct{} // have a request, or have just come and will
+	listener net.Listener // whom nobody has let in yet
+	guests   *guests
 }
 
 func newDoor(l net.Listener, s *http.Server) *door {
-	d := &door{server: s, listener: l, busy: map[net.Conn]struct{}{}}
-	s.ConnState = d.note
-	return d
+	s.ConnState = follow
+	return &door{server: s, listener: l, guests: &guests{Listener: l, all: map[*guest]struct{}{}}}
 }
 
-func (d *door) note(c net.Conn, state http.ConnState) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch state {
-	case http.StateNew, http.StateActive:
-		d.busy[c] = struct{}{}
-	case http.StateIdle, http.StateHijacked, http.StateClosed:
-		delete(d.busy, c)
-	}
-}
-
-func (d *door) quiet() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.busy) == 0
-}
+// serve lets guests in until the door is closed.
+func (d *door) serve() error { return d.server.Serve(d.guests) }
 
 // close takes in those who are before the door already, shuts it and waits until
 // they all have their answers, for as long as ctx lasts.
@@ -62,7 +44,7 @@ func (d *door) close(ctx context.Context) error {
 	wait(lull, func() bool { return shut(d.listener) })
 	cancel()
 	_ = d.listener.Close() //nolint:errcheck // it is closed already after a failure
-	wait(ctx, d.quiet)
+	wait(ctx, d.guests.quiet)
 	if err := d.server.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
 		return err
 	}

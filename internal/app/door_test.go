@@ -23,7 +23,7 @@ func TestDoorLosesNobody(t *testing.T) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 	})
 	served := make(chan error, 1)
-	go func() { served <- d.server.Serve(d.listener) }()
+	go func() { served <- d.serve() }()
 	before, silent := dial(t, l.Addr()), dial(t, l.Addr())
 	write(t, before, ask)
 	closed := make(chan error, 1)

@@ -46,11 +46,14 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	failed := make(chan error, len(doors))
 	var serving sync.WaitGroup
 	for _, d := range doors {
-		serving.Go(func() { failed <- d.server.Serve(d.listener) })
+		serving.Go(func() { failed <- d.serve() })
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { a.work(working) })
+	for _, d := range doors {
+		work.Go(func() { d.guests.patrol(working) })
+	}
 	if a.shared != nil {
 		a.shared.Probe(ctx) // an outage is in the log from the start
 	}
