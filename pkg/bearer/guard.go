@@ -27,7 +27,7 @@ type Guard struct {
 // from ([CheckOrigin]). Its errors are those of [FromRequest], [Verifier.Verify]
 // and [CheckOrigin], and [ErrWrongMode].
 func (g *Guard) Check(r *http.Request) (*Claims, error) {
-	credential, err := FromRequest(r)
+	credential, err := presented(r)
 	if err != nil {
 		return nil, err
 	}
