@@ -40,6 +40,7 @@ func (g *program) serveCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, a.Close()) }()
+			defer headroom()()
 			return a.Run(cmd.Context(), func(l app.Listening) { welcome(cmd.OutOrStdout(), c, l) })
 		},
 	}
