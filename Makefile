@@ -45,8 +45,10 @@ platforms: ## Build for every platform of a release
 test: ## Run all tests, built as shipped
 	CGO_ENABLED=0 go test ./...
 
+# internal/clustertest drives programs as shipped, in which there is no detector. The C is SQLite's,
+# which comes along with GORM's dialector: it has to compile, and nobody calls it.
 race: ## Run all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 CGO_CFLAGS=-O0 go test -race -vet=off -p 3 $$(go list ./... | grep -v /internal/clustertest$$)
 
 lint: ## Run the linters
 	$(TOOL) golangci-lint run ./...

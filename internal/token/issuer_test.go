@@ -199,7 +199,7 @@ func TestNewIssuerNeedsNames(t *testing.T) {
 
 // TestAccessTokenIDsDiffer is I2 of the security requirements.
 func TestAccessTokenIDsDiffer(t *testing.T) {
-	n := 100_000
+	n := tokens
 	if testing.Short() {
 		n = 1000
 	}
