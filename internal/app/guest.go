@@ -84,6 +84,15 @@ func (d *deadline) runsOut(now time.Time) bool {
 	return true
 }
 
+// CloseWrite ends what is sent, as [net.TCPConn.CloseWrite]: net/http does so before it
+// closes a connection from which it has not read everything.
+func (g *guest) CloseWrite() error {
+	if c, ok := g.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
 // Close implements [net.Conn].
 func (g *guest) Close() error {
 	g.gone()

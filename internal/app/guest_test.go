@@ -118,20 +118,29 @@ func TestDeadlinesAreThoseOfOneRequest(t *testing.T) {
 	}
 }
 
-// TestADeadlineOfLongAgoEndsAReadAtOnce ends a read that is under way: net/http does so with a deadline
-// of long ago when a handler is done.
-func TestADeadlineOfLongAgoEndsAReadAtOnce(t *testing.T) {
-	gs := &guests{all: map[*guest]struct{}{}}
+// accepted returns both ends of a connection that nobody serves and nobody patrols.
+func accepted(t *testing.T) (here, there net.Conn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	gs.Listener = l
-	there := dial(t, l.Addr())
-	here, err := gs.Accept() // nobody patrols
-	if err != nil {
+	there = dial(t, l.Addr())
+	if here, err = (&guests{Listener: l, all: map[*guest]struct{}{}}).Accept(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := errors.Join(here.Close(), there.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return here, there
+}
+
+// TestADeadlineOfLongAgoEndsAReadAtOnce ends a read that is under way: net/http does so
+// with a deadline of long ago when a handler is done.
+func TestADeadlineOfLongAgoEndsAReadAtOnce(t *testing.T) {
+	here, there := accepted(t)
 	read := make(chan error, 1)
 	go func() { _, err := here.Read(make([]byte, 1)); read <- err }()
 	time.Sleep(10 * time.Millisecond)
@@ -148,7 +157,24 @@ func TestADeadlineOfLongAgoEndsAReadAtOnce(t *testing.T) {
 	if _, err := here.Read(make([]byte, 1)); err != nil {
 		t.Errorf("after the deadline was moved: %v", err)
 	}
-	if err := errors.Join(here.Close(), there.Close(), l.Close()); err != nil {
+}
+
+// TestWhoIsStillSendingGetsTheAnswer ends one direction of a connection, as net/http
+// looks for it, and goes on reading.
+func TestWhoIsStillSendingGetsTheAnswer(t *testing.T) {
+	here, there := accepted(t)
+	half, ok := here.(interface{ CloseWrite() error })
+	if !ok {
+		t.Fatal("net/http cannot end what it sends")
+	}
+	if err := half.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := there.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("read %d, %v, want the end", n, err)
+	}
+	write(t, there, "x")
+	if _, err := here.Read(make([]byte, 1)); err != nil {
 		t.Error(err)
 	}
 }
