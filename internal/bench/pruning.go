@@ -127,7 +127,14 @@ func (g *ground) stillDue(ctx context.Context, db *sql.DB) (n int, err error) {
 
 // slices prunes for a while, as the program does but beside nobody, and says how long one
 // delete has the one writer of SQLite to itself. Nothing is due after it.
-func (g *ground) slices(ctx context.Context) (err error) {
+func (g *ground) slices(ctx context.Context) error {
+	if err := g.pruneAlone(ctx); err != nil {
+		return err
+	}
+	return empty(ctx, g.url(many), g.overdue())
+}
+
+func (g *ground) pruneAlone(ctx context.Context) (err error) {
 	db, err := store.Open(ctx, store.Config{URL: g.url(many), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -152,7 +159,7 @@ func (g *ground) slices(ctx context.Context) (err error) {
 			fmt.Sprintf("%d rows each: p50 %.1f ms, p99 %.1f ms, most %.1f ms", rows/len(took), ms(l.p50), ms(l.p99), ms(l.most)),
 			[]float64{ms(l.p99)}, milliseconds, target{})
 	}
-	return empty(ctx, g.url(many), g.overdue())
+	return nil
 }
 
 // overdue are the statements that delete at once what is left for the pruner.
