@@ -19,6 +19,16 @@ import (
 type load struct {
 	rate           float64 // answers a second
 	p50, p99, most time.Duration
+	took           []time.Duration
+	length         time.Duration
+}
+
+// with is what both came to together.
+func (l load) with(other load) load {
+	both := summary(append(l.took, other.took...))
+	both.length = l.length + other.length
+	both.rate = float64(len(both.took)) / both.length.Seconds()
+	return both
 }
 
 // ask is one worker's next request, and what it makes of the answer. It is done when
@@ -60,13 +70,14 @@ func drive(ctx context.Context, addr string, workers []ask) (load, error) {
 		return load{}, errors.New("no answer in time")
 	}
 	l := summary(all)
+	l.length = elapsed
 	l.rate = float64(len(all)) / elapsed.Seconds()
 	return l, nil
 }
 
 func summary(took []time.Duration) load {
 	slices.Sort(took)
-	return load{p50: took[len(took)/2], p99: took[len(took)*99/100], most: took[len(took)-1]}
+	return load{p50: took[len(took)/2], p99: took[len(took)*99/100], most: took[len(took)-1], took: took}
 }
 
 func work(ctx context.Context, addr string, w ask) (took []time.Duration, err error) {

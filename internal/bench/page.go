@@ -24,7 +24,7 @@ const pageParts = `
 What each part does:
 
 * **requests**: 64 connections, each asks again when it is answered. The bare handler gets the same headers, answers a
-  small JSON object and does nothing else.
+  small JSON object and does nothing else. The three take turns of a fifth of a second.
 * **first-seen**: tokens that are new to either, verified one after another in one process.
 * **flood**: 1,000 accepted tokens, asked for before and after invalid ones, each of which has a wrong signature of its own.
 * **logins**: eight clients. The hash alone runs in a process of its own on the server's core, as many at once as the

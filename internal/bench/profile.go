@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 )
 
@@ -104,18 +103,10 @@ func (b *bench) compare(ctx context.Context, theirs, ours string) error {
 	if err != nil {
 		return err
 	}
-	for round := range b.rounds {
-		for i := range names {
-			turn := []*measured{first[i], second[i]}
-			if round%2 == 1 {
-				slices.Reverse(turn) // neither is always the one that comes after the other
-			}
-			if err := errors.Join(turn[0].round(ctx, b.length), turn[1].round(ctx, b.length)); err != nil {
-				return err
-			}
-		}
-	}
 	for i, name := range names {
+		if err := compare(ctx, b.rounds, b.length, first[i], second[i]); err != nil {
+			return err
+		}
 		b.add(name, second[i].String(), shares(second[i].rates, first[i].rates), "of the other program", target{})
 	}
 	return nil
