@@ -81,6 +81,12 @@ func TestNoStatementScans(t *testing.T) {
 			if len(r.statements) < 40 {
 				t.Fatalf("only %d statements were recorded", len(r.statements))
 			}
+			for _, text := range []string{holder, rotate} { // what is asked most
+				begin, _, _ := strings.Cut(text, "?")
+				if !slices.ContainsFunc(r.statements, func(s statement) bool { return strings.HasPrefix(s.text, begin) }) {
+					t.Errorf("not recorded: %s", text)
+				}
+			}
 			for _, s := range r.statements {
 				for _, fault := range tt.faults(t, db, s) {
 					t.Errorf("%s\n%s", s.text, fault)
