@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -195,6 +196,30 @@ func TestTakenPortIsNamed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), strings.ToLower(name)+".addr: cannot listen on "+r.API.String()) {
 			t.Errorf("error = %v", err)
 		}
+	}
+}
+
+// TestHalfARequestEnds holds that a running program puts an end to who does not put one
+// to their request.
+func TestHalfARequestEnds(t *testing.T) {
+	r := start(t, newApp(t, settings(t)))
+	for _, addr := range []net.Addr{r.API, r.Operations} {
+		c, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /healthz HT"); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if _, err := io.Copy(io.Discard, c); err != nil {
+				t.Errorf("%s: %v, want the end", addr, err)
+			}
+		}()
 	}
 }
 

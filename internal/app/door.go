@@ -24,14 +24,13 @@ const (
 // the server has not read yet is closed. A proxy that has sent a POST there can
 // only answer 502.
 type door struct {
-	server   *http.Server
-	listener net.Listener // whom nobody has let in yet
-	guests   *guests
+	server *http.Server
+	guests *guests
 }
 
 func newDoor(l net.Listener, s *http.Server) *door {
 	s.ConnState = follow
-	return &door{server: s, listener: l, guests: &guests{Listener: l, all: map[*guest]struct{}{}}}
+	return &door{server: s, guests: &guests{Listener: l, all: map[*guest]struct{}{}}}
 }
 
 // serve lets guests in until the door is closed.
@@ -41,9 +40,9 @@ func (d *door) serve() error { return d.server.Serve(d.guests) }
 // they all have their answers, for as long as ctx lasts.
 func (d *door) close(ctx context.Context) error {
 	lull, cancel := context.WithTimeout(ctx, doorPatience)
-	wait(lull, func() bool { return shut(d.listener) })
+	wait(lull, func() bool { return shut(d.guests.Listener) })
 	cancel()
-	_ = d.listener.Close() //nolint:errcheck // it is closed already after a failure
+	_ = d.guests.Close() //nolint:errcheck // it is closed already after a failure
 	wait(ctx, d.guests.quiet)
 	if err := d.server.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
 		return err
