@@ -38,7 +38,13 @@ func (g *Gate) refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens
 	if err := g.take(ctx, g.Limits.Refresh, read.SessionID, v); err != nil {
 		return Tokens{}, telemetry.RefreshRateLimited, err
 	}
-	rotated, u, err := g.rotate(ctx, presented(read, r))
+	var t Tokens
+	var unissued error
+	rotated, u, err := g.rotate(ctx, presented(read, r), func(s session.Session, u user.User) {
+		if !u.Disabled {
+			t, unissued = g.issue(s, u, now)
+		}
+	})
 	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
 		return Tokens{}, telemetry.RefreshEnded, ErrInvalidRefresh
 	}
@@ -46,21 +52,21 @@ func (g *Gate) refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens
 		how, err := g.refreshRefused(ctx, read, rotated, err, v.Origin)
 		return Tokens{}, how, err
 	}
-	t, err := g.issue(rotated.Session, u, now)
 	switch {
-	case err != nil:
-		return Tokens{}, telemetry.RefreshError, err
+	case unissued != nil:
+		return Tokens{}, telemetry.RefreshError, unissued
 	case rotated.Repeated:
 		return t, telemetry.RefreshRepeated, nil
 	}
 	return t, telemetry.RefreshRotated, nil
 }
 
-// rotate returns the user as they were when the session was rotated, or later.
-func (g *Gate) rotate(ctx context.Context, p session.Presented) (session.Rotated, user.User, error) {
+// rotate returns the user as they were when the session was rotated, or later. It calls
+// use with what it is going to return, maybe before that is certain.
+func (g *Gate) rotate(ctx context.Context, p session.Presented, use func(session.Session, user.User)) (session.Rotated, user.User, error) {
 	var u user.User
 	rotated, err := g.Sessions.RotateBy(ctx, p, func(ctx context.Context, r session.Rotation) (s session.Session, err error) {
-		s, u, err = g.RotateHolder(ctx, r)
+		s, u, err = g.RotateHolder(ctx, r, use)
 		return s, err
 	})
 	if err != nil || !rotated.Repeated {
@@ -69,6 +75,7 @@ func (g *Gate) rotate(ctx context.Context, p session.Presented) (session.Rotated
 	if u, err = g.Users.Store.ByID(ctx, user.ID(p.UserID)); err != nil {
 		return rotated, u, fmt.Errorf("gate: look up user: %w", err)
 	}
+	use(rotated.Session, u)
 	return rotated, u, nil
 }
 

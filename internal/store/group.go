@@ -40,11 +40,20 @@ type group struct {
 	statements map[string]*sql.Stmt // belongs to who leads
 }
 
-// member is one write.
-type member struct {
-	ctx context.Context //nolint:containedctx // the caller's, whose values a group's transaction takes on
+// task is what a member does.
+type task struct {
+	f func(ctx context.Context, tx *gorm.DB) error
 	// single is one statement, which SQLite undoes by itself if it fails.
 	single bool
+	// ahead, if any, runs while the group commits what f wrote.
+	ahead func()
+}
+
+// member is one write.
+type member struct {
+	task
+
+	ctx    context.Context //nolint:containedctx // the caller's, whose values a group's transaction takes on
 	turn   chan part
 	over   chan error // how its part went
 	result chan error // what became of the commit
@@ -54,6 +63,8 @@ type member struct {
 type part struct {
 	ctx context.Context //nolint:containedctx // the group's, handed to the member
 	tx  *gorm.DB
+	// full is closed when all have had their turns.
+	full <-chan struct{}
 }
 
 // errAlongside is a write that was undone because another one in its transaction broke
@@ -66,13 +77,13 @@ func newGroup(pool *sql.DB, writer *gorm.DB, timeout time.Duration) *group {
 	return &group{pool: pool, gorm: writer, timeout: timeout, span: groupSpan, statements: map[string]*sql.Stmt{}}
 }
 
-// do runs f in a transaction that others may share, and returns the error of the commit,
-// or f's: one that f failed for may be what others wrote, and is not so before their
+// do runs f of t in a transaction that others may share, and returns the error of the
+// commit, or f's: one that f failed for may be what others wrote, and is not so before their
 // commit. f gets a context with ctx's values that does not end with ctx, because
 // interrupting a statement would undo what others wrote. What f wrote is undone if ctx
 // has ended when f is through, unless it is single.
-func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context, tx *gorm.DB) error) error {
-	m := &member{ctx: ctx, single: single, turn: make(chan part, 1), over: make(chan error, 1), result: make(chan error, 1)}
+func (g *group) do(ctx context.Context, t task) error {
+	m := &member{task: t, ctx: ctx, turn: make(chan part, 1), over: make(chan error, 1), result: make(chan error, 1)}
 	g.join(m) //nolint:contextcheck // it outlives this call
 	var p part
 	select {
@@ -89,11 +100,23 @@ func (g *group) do(ctx context.Context, single bool, f func(ctx context.Context,
 			return err
 		}
 	}
-	failed := m.run(p, f)                    //nolint:contextcheck // m has it
+	failed := m.run(p) //nolint:contextcheck // m has it
+	if failed == nil && m.ahead != nil {
+		m.await(p)
+		m.ahead()
+	}
 	if err := m.outcome(p.ctx); err != nil { //nolint:contextcheck // the group's
 		return err
 	}
 	return failed
+}
+
+// await leaves the processor to those who have yet to write.
+func (m *member) await(p part) {
+	select {
+	case <-p.full:
+	case <-p.ctx.Done():
+	}
 }
 
 // outcome waits for the commit, and no longer than the group is allowed to take. The end
@@ -113,14 +136,14 @@ func (m *member) outcome(group context.Context) error {
 }
 
 // run tells how it went even if f panics. Who has gone while waiting does not begin.
-func (m *member) run(p part, f func(ctx context.Context, tx *gorm.DB) error) error {
+func (m *member) run(p part) error {
 	err := errPanicked
 	defer func() { m.over <- err }()
 	if gone := context.Cause(m.ctx); gone != nil {
 		err = gone
 		return err
 	}
-	if err = f(within{p.ctx, m.ctx}, p.tx); err == nil && !m.single && m.ctx.Err() != nil {
+	if err = m.f(within{p.ctx, m.ctx}, p.tx); err == nil && !m.single && m.ctx.Err() != nil {
 		err = context.Cause(m.ctx)
 	}
 	return err
@@ -233,10 +256,13 @@ func (g *group) rollback(tx *sql.Tx) {
 // whether there is something to commit. An error means that the transaction is broken.
 func (g *group) collect(ctx context.Context, first *member, tx *sql.Tx, q *gorm.DB) (members []*member, wrote bool, err error) {
 	begin := time.Now() //nolint:forbidigo // for a span
+	full := make(chan struct{})
+	defer close(full)
+	turn := part{ctx, q, full}
 	members = []*member{first}
-	first.turn <- part{ctx, q}
+	first.turn <- turn
 	if failed := <-first.over; failed != nil {
-		return members, false, nil //nolint:nilerr // it was alone, and goes with the transaction
+		return members, false, nil // it was alone, and goes with the transaction
 	}
 	for len(members) < groupMembers && time.Since(begin) < g.span {
 		m, ok := g.next()
@@ -248,7 +274,7 @@ func (g *group) collect(ctx context.Context, first *member, tx *sql.Tx, q *gorm.
 			}
 		}
 		members = append(members, m)
-		if err := m.behind(ctx, tx, q); err != nil {
+		if err := m.behind(tx, turn); err != nil {
 			return members, false, fmt.Errorf("%w: %w", errAlongside, err)
 		}
 	}
@@ -257,23 +283,23 @@ func (g *group) collect(ctx context.Context, first *member, tx *sql.Tx, q *gorm.
 
 // behind gives m its turn after others. An error means that the transaction is broken for
 // all.
-func (m *member) behind(ctx context.Context, tx *sql.Tx, q *gorm.DB) error {
+func (m *member) behind(tx *sql.Tx, turn part) error {
 	savepoint := func(words string) error {
 		if m.single {
 			return nil
 		}
-		_, err := tx.ExecContext(ctx, words)
+		_, err := tx.ExecContext(turn.ctx, words)
 		return err
 	}
 	if err := savepoint("SAVEPOINT member"); err != nil {
 		return err
 	}
-	m.turn <- part{ctx, q}
+	m.turn <- turn
 	failed := <-m.over
 	switch {
 	case failed == nil:
 		return savepoint("RELEASE member")
-	case breaks(failed) || ctx.Err() != nil:
+	case breaks(failed) || turn.ctx.Err() != nil:
 		return failed
 	}
 	return savepoint("ROLLBACK TO member; RELEASE member")

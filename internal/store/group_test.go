@@ -327,11 +327,11 @@ func TestWhoHasGoneDoesNotBegin(t *testing.T) {
 	for _, single := range []bool{true, false} {
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
-		m := &member{ctx: ctx, single: single, over: make(chan error, 1)}
-		err := m.run(part{ctx: t.Context()}, func(context.Context, *gorm.DB) error {
+		m := &member{ctx: ctx, over: make(chan error, 1), task: task{single: single, f: func(context.Context, *gorm.DB) error {
 			t.Errorf("a write of who has gone began, single %t", single)
 			return nil
-		})
+		}}}
+		err := m.run(part{ctx: t.Context()})
 		if told := <-m.over; !errors.Is(err, context.Canceled) || !errors.Is(told, context.Canceled) {
 			t.Errorf("single %t: %v, and the group is told %v", single, err, told)
 		}

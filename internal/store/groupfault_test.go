@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,15 +20,7 @@ import (
 func TestCommitThatFails(t *testing.T) {
 	t.Parallel()
 	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
-	orphan := func(ctx context.Context) error {
-		if err := write(ctx, db, "defer", func(ctx context.Context, q *gorm.DB) error {
-			return q.WithContext(ctx).Exec("PRAGMA defer_foreign_keys = ON").Error
-		}); err != nil {
-			return err
-		}
-		return db.Sessions().Create(ctx, session.Session{ID: "s", UserID: "nobody", Mode: session.Bearer, Generation: 1})
-	}
-	results := grouped(t, db, add(db, 1), orphan, add(db, 1), add(db, 2))
+	results := grouped(t, db, add(db, 1), orphan(db), add(db, 1), add(db, 2))
 	for i, err := range results {
 		if err == nil || errors.Is(err, user.ErrIdentityTaken) {
 			t.Errorf("write %d: %v", i, err)
@@ -38,6 +31,52 @@ func TestCommitThatFails(t *testing.T) {
 	}
 	if err := add(db, 3)(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// orphan writes what SQLite refuses to commit.
+func orphan(db *DB) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		if err := write(ctx, db, "defer", func(ctx context.Context, q *gorm.DB) error {
+			return q.WithContext(ctx).Exec("PRAGMA defer_foreign_keys = ON").Error
+		}); err != nil {
+			return err
+		}
+		return db.Sessions().Create(ctx, session.Session{ID: "s", UserID: "nobody", Mode: session.Bearer, Generation: 1})
+	}
+}
+
+// TestWorkAheadOfTheCommit has one work on what it wrote before the commit, which fails:
+// not while another of the group writes, and the error comes all the same.
+func TestWorkAheadOfTheCommit(t *testing.T) {
+	t.Parallel()
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	var wrote, worked, early atomic.Bool
+	var failed error
+	var wg sync.WaitGroup
+	grouped(t, db, func(ctx context.Context) error {
+		wg.Go(func() {
+			failed = writeAhead(t.Context(), db, "add", func(context.Context, *gorm.DB) error {
+				wrote.Store(true)
+				return nil
+			}, func() { worked.Store(true) })
+		})
+		waitFor(db, 1)
+		wg.Go(func() {
+			if err := db.InTx(t.Context(), func(context.Context) error {
+				time.Sleep(50 * time.Millisecond)
+				early.Store(!wrote.Load() || worked.Load())
+				return nil
+			}); err == nil {
+				t.Error("a commit that was to fail did not")
+			}
+		})
+		waitFor(db, 2)
+		return orphan(db)(ctx)
+	})
+	wg.Wait()
+	if early.Load() || !worked.Load() || failed == nil {
+		t.Errorf("worked %t, before the other had written %t: %v", worked.Load(), early.Load(), failed)
 	}
 }
 

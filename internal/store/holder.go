@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -56,23 +57,30 @@ func (db *DB) Holder(ctx context.Context, id session.ID) (session.Session, user.
 	return found.both()
 }
 
-// RotateHolder is [Sessions.Rotate] that returns the user too.
-func (db *DB) RotateHolder(ctx context.Context, r session.Rotation) (session.Session, user.User, error) {
+// RotateHolder is [Sessions.Rotate] that returns the user too. It calls use with what it
+// is going to return, so that use can work on it while the write is committed: what comes
+// of that is void if RotateHolder returns an error.
+func (db *DB) RotateHolder(ctx context.Context, r session.Rotation, use func(session.Session, user.User)) (s session.Session, u user.User, err error) {
 	h := held{s: rotatedRow(r)}
 	statement, fields := rotateHolder, userFields(&h.u)
 	if db.server == nil {
 		statement, fields = rotateHolderSQLite, []any{(*userJSON)(&h.u)}
 	}
-	err := write(ctx, db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
+	var unread error
+	err = writeAhead(ctx, db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
 		return scan(ctx, q, append(rotatedFields(&h.s), fields...), statement, rotationValues(r)...)
+	}, func() {
+		if s, u, unread = h.both(); unread == nil {
+			use(s, u)
+		}
 	})
 	if errors.Is(err, sql.ErrNoRows) {
-		return session.Session{}, user.User{}, session.ErrConflict
+		err = session.ErrConflict
 	}
-	if err != nil {
+	if err = cmp.Or(err, unread); err != nil {
 		return session.Session{}, user.User{}, err
 	}
-	return h.both()
+	return s, u, nil
 }
 
 // userJSON is a userRow that arrives as one value.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jotgate/jotgate/internal/pgtest"
 	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
 )
 
 // TestWhoLeft asks for somebody who has left, for what has not been prepared yet.
@@ -23,7 +24,7 @@ func TestWhoLeft(t *testing.T) {
 				"holder":   func() error { _, _, err := db.Holder(ctx, "s"); return err },
 				"user":     func() error { _, err := db.Users().ByID(ctx, "u"); return err },
 				"session":  func() error { _, err := db.Sessions().ByID(ctx, "s"); return err },
-				"rotation": func() error { _, _, err := db.RotateHolder(ctx, session.Rotation{ID: "s"}); return err },
+				"rotation": func() error { _, _, err := db.RotateHolder(ctx, session.Rotation{ID: "s"}, unused); return err },
 			} {
 				if err := ask(); !errors.Is(err, context.Canceled) {
 					t.Errorf("%s: %v", name, err)
@@ -32,3 +33,5 @@ func TestWhoLeft(t *testing.T) {
 		})
 	}
 }
+
+func unused(session.Session, user.User) {}

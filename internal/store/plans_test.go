@@ -233,7 +233,7 @@ func callAll(t *testing.T, db *DB) {
 	}
 	if _, _, err := db.RotateHolder(ctx, session.Rotation{
 		ID: "s", UserID: "u", Mode: session.Bearer, From: 2, At: now, IdleUntil: now.Add(time.Hour),
-	}); err != nil {
+	}, unused); err != nil {
 		t.Fatal(err)
 	}
 	must(sessions.Living(ctx, "u", now, 9))

@@ -44,7 +44,7 @@ func (e *ownError) Unwrap() error { return e.error }
 
 func (db *DB) together(ctx context.Context, f func(ctx context.Context, tx *gorm.DB) error) error {
 	if db.group != nil {
-		return db.group.do(ctx, false, f)
+		return db.group.do(ctx, task{f: f})
 	}
 	return db.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return f(ctx, tx) })
 }
@@ -63,10 +63,10 @@ func change[T any](ctx context.Context, db *DB, op string, f func(ctx context.Co
 	ctx, cancel := db.bound(ctx)
 	defer cancel()
 	var v T
-	err := db.group.do(ctx, true, func(ctx context.Context, q *gorm.DB) (err error) {
+	err := db.group.do(ctx, task{single: true, f: func(ctx context.Context, q *gorm.DB) (err error) {
 		v, err = f(ctx, q)
 		return err
-	})
+	}})
 	return v, wrap(ctx, op, err)
 }
 
@@ -76,6 +76,21 @@ func write(ctx context.Context, db *DB, op string, f func(ctx context.Context, q
 		return struct{}{}, f(ctx, q)
 	})
 	return err
+}
+
+// writeAhead is write that calls use after f and, where a commit follows, beside that.
+// What use makes of what f found is worth something only if there is no error.
+func writeAhead(ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) error, use func()) error {
+	if _, ok := db.tx(ctx); ok || db.group == nil {
+		err := write(ctx, db, op, f)
+		if err == nil {
+			use()
+		}
+		return err
+	}
+	ctx, cancel := db.bound(ctx)
+	defer cancel()
+	return wrap(ctx, op, db.group.do(ctx, task{f: f, single: true, ahead: use}))
 }
 
 // assign sets columns of the row of that id, in its table, and returns how many

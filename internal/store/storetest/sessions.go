@@ -126,10 +126,14 @@ func sessionsRotateHolder(k kit) {
 	r := rotation(s)
 	want := s
 	want.Generation, want.LastUsedAt, want.Retry, want.ExpiresAt = 2, r.At, r.Retry, r.IdleUntil
-	got, holder, err := k.db.RotateHolder(k.Context(), r)
+	var ahead session.Session
+	var aheadHolder user.User
+	got, holder, err := k.db.RotateHolder(k.Context(), r, func(s session.Session, u user.User) { ahead, aheadHolder = s, u })
 	k.must(err)
 	k.equal(got, want)
 	k.equal(holder, u)
+	k.equal(ahead, got)
+	k.equal(aheadHolder, holder)
 	got, err = k.db.Sessions().ByID(k.Context(), s.ID)
 	k.must(err)
 	k.equal(got, want)
@@ -139,7 +143,7 @@ func sessionsRotateHolder(k kit) {
 
 	bare := user.User{ID: user.ID(k.id()), Username: `o"de\te`, Disabled: true, CreatedAt: epoch()}
 	k.must(k.db.Users().Create(k.Context(), bare))
-	_, holder, err = k.db.RotateHolder(k.Context(), rotation(k.session(bare)))
+	_, holder, err = k.db.RotateHolder(k.Context(), rotation(k.session(bare)), func(session.Session, user.User) {})
 	k.must(err)
 	k.equal(holder, bare)
 }
@@ -181,7 +185,8 @@ func sessionsConflict(k kit) {
 		if _, err := k.db.Sessions().Rotate(k.Context(), r); count([]error{err}, session.ErrConflict) == 0 {
 			k.Errorf("%s: %v, want a conflict", name, err)
 		}
-		if _, _, err := k.db.RotateHolder(k.Context(), r); count([]error{err}, session.ErrConflict) == 0 {
+		used := func(session.Session, user.User) { k.Errorf("%s: something to work on", name) }
+		if _, _, err := k.db.RotateHolder(k.Context(), r, used); count([]error{err}, session.ErrConflict) == 0 {
 			k.Errorf("%s, with its holder: %v, want a conflict", name, err)
 		}
 	}
