@@ -7,13 +7,14 @@ import (
 
 const (
 	// sliceLeast and sliceMost bound how many rows one delete takes.
-	sliceLeast = 25
+	sliceLeast = 10
 	sliceMost  = 500
 	// sliceSpan is how long one should take at most: SQLite's one writer is taken
-	// meanwhile. How many rows that is depends on how many pages they lie on, and on the disk.
-	sliceSpan = 20 * time.Millisecond
+	// meanwhile, and a core, which Go takes from nobody for 10 ms. How many rows that is
+	// depends on how many pages they lie on, and on the disk.
+	sliceSpan = 4 * time.Millisecond
 	// slicePause is left to others after each.
-	slicePause = 100 * time.Millisecond
+	slicePause = 40 * time.Millisecond
 )
 
 // InSlices calls del until it finds fewer rows than it may take, or ctx ends. It asks for

@@ -18,8 +18,8 @@ func TestInSlices(t *testing.T) {
 		within  time.Duration
 	}{
 		"nothing to delete": {time.Millisecond, 0, time.Millisecond, time.Millisecond},
-		"slow rows":         {400 * time.Microsecond, 5000, 40 * time.Millisecond, 25 * time.Second},
-		"quick rows":        {10 * time.Microsecond, 50_000, 20 * time.Millisecond, 13 * time.Second},
+		"slow rows":         {400 * time.Microsecond, 5000, 8 * time.Millisecond, 48 * time.Second},
+		"quick rows":        {10 * time.Microsecond, 50_000, 5 * time.Millisecond, 8 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
