@@ -154,6 +154,10 @@ func TestUnit(t *testing.T) {
 			t.Errorf("the unit lacks %s", want)
 		}
 	}
+	// Who hashes stands back by setpriority, which is among @resources: the last word counts.
+	if strings.Index(unit, "\nSystemCallFilter=setpriority\n") < strings.Index(unit, "\nSystemCallFilter=~@privileged @resources\n") {
+		t.Error("processes that hash passwords may not stand back")
+	}
 	stop := regexp.MustCompile(`(?m)^TimeoutStopSec=(\d+)$`).FindStringSubmatch(unit)
 	if stop == nil || tooShort(t, stop[1]+"s") {
 		t.Errorf("TimeoutStopSec = %v ends requests under way", stop)

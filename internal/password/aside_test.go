@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -13,7 +14,13 @@ import (
 // starts, and what they failed with.
 func outside(t *testing.T) (h *Hasher, started *[]*exec.Cmd, failed *[]error) {
 	t.Helper()
-	h = NewHasher(Params{MemoryKiB: 64, Passes: 1, Lanes: 1}, 1, 8)
+	return lingering(t, workerLinger)
+}
+
+// lingering is outside whose processes stay so long.
+func lingering(t *testing.T, linger time.Duration) (h *Hasher, started *[]*exec.Cmd, failed *[]error) {
+	t.Helper()
+	h = newHasher(Params{MemoryKiB: 64, Passes: 1, Lanes: 1}, 1, 8, linger)
 	t.Cleanup(h.Close)
 	started, failed = new([]*exec.Cmd), new([]error)
 	h.Command = func() *exec.Cmd {
@@ -110,5 +117,24 @@ func TestServeEndsWithItsInput(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Errorf("%q: it goes on", input)
 		}
+	}
+}
+
+// TestProcessWithNothingToDoEnds waits until the process has gone, and hashes again.
+func TestProcessWithNothingToDoEnds(t *testing.T) {
+	h, started, failed := lingering(t, 20*time.Millisecond)
+	for range 2 {
+		if _, err := h.Hash(t.Context(), "a password"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pid := (*started)[0].Process.Pid
+	for end := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the process is still there")
+		}
+	}
+	if _, err := h.Hash(t.Context(), "a password"); err != nil || len(*failed) != 0 {
+		t.Errorf("afterwards: %v, failures: %v", err, *failed)
 	}
 }

@@ -84,10 +84,14 @@ const workerLinger = time.Minute
 // NewHasher starts parallel workers, each of which holds p.MemoryKiB while it
 // hashes, and lets at most queue more calls wait for them.
 func NewHasher(p Params, parallel, queue int) *Hasher {
+	return newHasher(p, parallel, queue, workerLinger)
+}
+
+func newHasher(p Params, parallel, queue int, linger time.Duration) *Hasher {
 	h := &Hasher{params: p, jobs: make(chan job, queue), closing: make(chan struct{})}
 	h.decoy = encode(hashed{params: p, salt: random(saltLen), tag: random(tagLen)})
 	for range parallel {
-		h.workers.Go(h.work)
+		h.workers.Go(func() { h.work(linger) })
 	}
 	return h
 }
@@ -186,7 +190,7 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, t ta
 	}
 }
 
-func (h *Hasher) work() {
+func (h *Hasher) work(linger time.Duration) {
 	a := &aside{}
 	defer func() { a.stop() }()
 	for {
@@ -199,7 +203,7 @@ func (h *Hasher) work() {
 			done, err := j.perform(a)
 			h.running.Add(-1)
 			j.done <- result{done, err}
-		case <-time.After(workerLinger):
+		case <-time.After(linger):
 			a.stop()
 		}
 	}
