@@ -89,7 +89,7 @@ func (a *App) pruneAll(ctx context.Context) error {
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
 		{now.Add(-leeway - livesLate), a.db.TokenLives().Prune},
 	} {
-		if err := store.InSlices(ctx, func(ctx context.Context, limit int) (int, error) {
+		if err := a.db.InSlices(ctx, func(ctx context.Context, limit int) (int, error) {
 			return p.delete(ctx, p.before, limit)
 		}); err != nil {
 			return err

@@ -150,7 +150,7 @@ func (g *ground) pruneAlone(ctx context.Context) (err error) {
 		{"audit events", keptAudit, db.Audit().Prune},
 	} {
 		del := func(ctx context.Context, limit int) (int, error) { return p.prune(ctx, g.now.Add(-p.until), limit) }
-		took, rows, err := watch(ctx, time.Duration(watched*g.b.rounds)*g.b.length, del)
+		took, rows, err := watch(ctx, db, time.Duration(watched*g.b.rounds)*g.b.length, del)
 		if err != nil {
 			return err
 		}
@@ -175,11 +175,11 @@ func (g *ground) overdue() []string {
 // watch deletes in slices for a while, and returns how long each took, and how many rows
 // they were in all.
 func watch(
-	ctx context.Context, length time.Duration, del func(ctx context.Context, limit int) (int, error),
+	ctx context.Context, db *store.DB, length time.Duration, del func(ctx context.Context, limit int) (int, error),
 ) (took []time.Duration, rows int, err error) {
 	watching, stop := context.WithTimeout(ctx, length)
 	defer stop()
-	err = store.InSlices(watching, func(_ context.Context, limit int) (int, error) {
+	err = db.InSlices(watching, func(_ context.Context, limit int) (int, error) {
 		begin := time.Now()
 		n, err := del(ctx, limit)
 		took, rows = append(took, time.Since(begin)), rows+n

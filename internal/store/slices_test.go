@@ -1,30 +1,31 @@
-package store_test
+package store
 
 import (
 	"context"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/jotgate/jotgate/internal/store"
 )
 
 // Where rows are slow to delete the deletes get smaller, and where they are not, larger.
 func TestInSlices(t *testing.T) {
 	for name, tt := range map[string]struct {
+		of      slicing
 		row     time.Duration // how long one takes
 		rows    int
 		longest time.Duration // that anybody waits
 		within  time.Duration
 	}{
-		"nothing to delete": {time.Millisecond, 0, time.Millisecond, time.Millisecond},
-		"slow rows":         {400 * time.Microsecond, 5000, 8 * time.Millisecond, 48 * time.Second},
-		"quick rows":        {10 * time.Microsecond, 50_000, 5 * time.Millisecond, 8 * time.Second},
+		"nothing to delete":     {sqliteSlices, time.Millisecond, 0, time.Millisecond, time.Millisecond},
+		"slow rows of a file":   {sqliteSlices, 400 * time.Microsecond, 5000, 8 * time.Millisecond, 48 * time.Second},
+		"quick rows of a file":  {sqliteSlices, 10 * time.Microsecond, 50_000, 5 * time.Millisecond, 8 * time.Second},
+		"slow rows of a server": {serverSlices, 400 * time.Microsecond, 5000, 40 * time.Millisecond, 25 * time.Second},
+		"quick ones":            {serverSlices, 10 * time.Microsecond, 50_000, 20 * time.Millisecond, 13 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				left, longest, begin := tt.rows, time.Duration(0), time.Now()
-				err := store.InSlices(t.Context(), func(_ context.Context, limit int) (int, error) {
+				err := tt.of.all(t.Context(), func(_ context.Context, limit int) (int, error) {
 					n := min(left, limit)
 					left -= n
 					took := time.Duration(n) * tt.row
@@ -47,7 +48,7 @@ func TestInSlicesEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		calls := 0
-		if err := store.InSlices(ctx, func(_ context.Context, limit int) (int, error) {
+		if err := sqliteSlices.all(ctx, func(_ context.Context, limit int) (int, error) {
 			if calls++; calls == 3 {
 				stop()
 			}
