@@ -14,21 +14,24 @@ type slicing struct {
 	pause time.Duration // left to others after each
 }
 
-var (
-	// sqliteSlices are short: SQLite's one writer is taken meanwhile, and a core, which Go
-	// takes from nobody for 10 ms.
-	sqliteSlices = slicing{least: 10, most: 500, span: 4 * time.Millisecond, pause: 40 * time.Millisecond}
-	// serverSlices are few: nobody waits for one, but each syncs the disk.
-	serverSlices = slicing{least: 25, most: 500, span: 20 * time.Millisecond, pause: 100 * time.Millisecond}
-)
+// sqliteSlices are short: SQLite's one writer is taken meanwhile, and a core, which Go
+// takes from nobody for 10 ms.
+func sqliteSlices() slicing {
+	return slicing{least: 10, most: 500, span: 4 * time.Millisecond, pause: 40 * time.Millisecond}
+}
+
+// serverSlices are few: nobody waits for one, but each syncs the disk.
+func serverSlices() slicing {
+	return slicing{least: 25, most: 500, span: 20 * time.Millisecond, pause: 100 * time.Millisecond}
+}
 
 // InSlices calls del until it finds fewer rows than it may take, or ctx ends. It asks for
 // so many rows that nobody waits for one delete for long, and pauses after each.
 func (db *DB) InSlices(ctx context.Context, del func(ctx context.Context, limit int) (int, error)) error {
 	if db.server == nil {
-		return sqliteSlices.all(ctx, del)
+		return sqliteSlices().all(ctx, del)
 	}
-	return serverSlices.all(ctx, del)
+	return serverSlices().all(ctx, del)
 }
 
 func (s slicing) all(ctx context.Context, del func(ctx context.Context, limit int) (int, error)) error {

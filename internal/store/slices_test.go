@@ -16,11 +16,11 @@ func TestInSlices(t *testing.T) {
 		longest time.Duration // that anybody waits
 		within  time.Duration
 	}{
-		"nothing to delete":     {sqliteSlices, time.Millisecond, 0, time.Millisecond, time.Millisecond},
-		"slow rows of a file":   {sqliteSlices, 400 * time.Microsecond, 5000, 8 * time.Millisecond, 48 * time.Second},
-		"quick rows of a file":  {sqliteSlices, 10 * time.Microsecond, 50_000, 5 * time.Millisecond, 8 * time.Second},
-		"slow rows of a server": {serverSlices, 400 * time.Microsecond, 5000, 40 * time.Millisecond, 25 * time.Second},
-		"quick ones":            {serverSlices, 10 * time.Microsecond, 50_000, 20 * time.Millisecond, 13 * time.Second},
+		"nothing to delete":     {sqliteSlices(), time.Millisecond, 0, time.Millisecond, time.Millisecond},
+		"slow rows of a file":   {sqliteSlices(), 400 * time.Microsecond, 5000, 8 * time.Millisecond, 48 * time.Second},
+		"quick rows of a file":  {sqliteSlices(), 10 * time.Microsecond, 50_000, 5 * time.Millisecond, 8 * time.Second},
+		"slow rows of a server": {serverSlices(), 400 * time.Microsecond, 5000, 40 * time.Millisecond, 25 * time.Second},
+		"quick ones":            {serverSlices(), 10 * time.Microsecond, 50_000, 20 * time.Millisecond, 13 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestInSlicesEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		calls := 0
-		if err := sqliteSlices.all(ctx, func(_ context.Context, limit int) (int, error) {
+		if err := sqliteSlices().all(ctx, func(_ context.Context, limit int) (int, error) {
 			if calls++; calls == 3 {
 				stop()
 			}
