@@ -41,9 +41,7 @@ func (g *Gate) refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens
 	var t Tokens
 	var unissued error
 	rotated, u, err := g.rotate(ctx, presented(read, r), func(s session.Session, u user.User) {
-		if !u.Disabled {
-			t, unissued = g.issue(s, u, now)
-		}
+		t, unissued = g.issue(s, u, now)
 	})
 	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
 		return Tokens{}, telemetry.RefreshEnded, ErrInvalidRefresh
