@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/jotgate/jotgate/internal/pgtest"
 )
 
 // Where rows are slow to delete the deletes get smaller, and where they are not, larger.
@@ -41,6 +44,20 @@ func TestInSlices(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestSlicesOfEachDatabase(t *testing.T) {
+	for url, want := range map[string]slicing{
+		"sqlite:" + filepath.Join(t.TempDir(), "x.db"): sqliteSlices(), pgtest.DSN(t): serverSlices(),
+	} {
+		var first int
+		if err := openTest(t, url).InSlices(t.Context(), func(_ context.Context, limit int) (int, error) {
+			first = limit
+			return 0, nil
+		}); err != nil || first != want.least {
+			t.Errorf("%.8s begins with %d rows, %v; want %d", url, first, err, want.least)
+		}
 	}
 }
 
