@@ -48,7 +48,7 @@ func (s seeding) tables() []table {
 		}, s.users, s.userRow},
 		{"sessions", []string{
 			"id", "user_id", "mode", "device", "ip", "user_agent", "created_at", "generation", "last_used_at", "retry", "expires_at",
-			"absolute_at", "ended_at", "end_reason",
+			"absolute_at", "ended_at", "end_reason", "prune_at",
 		}, s.sessions + s.due(), s.sessionRow},
 		{"revocations", []string{"kind", "subject_id", "not_before", "expires_at"}, s.revocationsDue() + s.revoked(), s.revocationRow},
 		{"audit_events", []string{
@@ -118,7 +118,7 @@ func (s seeding) sessionRow(i int) []any {
 	}
 	return []any{
 		idAt(created, i), s.userID(i * 7919 % s.users), "bearer", "laptop", seededAddress, seededBrowser, created, int64(1 + i%9), used, "",
-		expires, absolute, ended, reason,
+		expires, absolute, ended, reason, expires,
 	}
 }
 

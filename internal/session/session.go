@@ -140,7 +140,8 @@ type Store interface {
 	// End ends the sessions selected that are not over at now and returns their
 	// ids. A Which without ID, UserID and Before selects nothing.
 	End(ctx context.Context, w Which, why Reason, now time.Time) ([]ID, error)
-	// Prune deletes at most limit sessions that were over before t, and returns
-	// how many it deleted.
+	// Prune looks at no more than limit sessions that may have been over before t,
+	// deletes those that were, and returns at how many it looked: fewer than limit if
+	// there are no more.
 	Prune(ctx context.Context, t time.Time, limit int) (int, error)
 }

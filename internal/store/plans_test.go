@@ -139,9 +139,9 @@ func small(table string) bool {
 const fillPostgres = `
 INSERT INTO users (id, username, email, email_verified, roles, external_id, password_hash, disabled, created_at, tokens_valid_after)
 	SELECT 'user' || i, 'user' || i, i || '@example.com', false, '[]', 'other:' || i, '$argon2id$', false, i, 0 FROM generate_series(1, 5000) i;
-INSERT INTO sessions (id, user_id, mode, device, ip, user_agent, created_at, generation, last_used_at, retry, expires_at, absolute_at, ended_at, end_reason)
+INSERT INTO sessions (id, user_id, mode, device, ip, user_agent, created_at, generation, last_used_at, retry, expires_at, absolute_at, ended_at, end_reason, prune_at)
 	SELECT 'session' || i, 'user' || (i % 5000 + 1), 'bearer', '', '', '', 1767225000000000 + i, 1, 1, '', 1767225600000000 + i * 1000000::bigint,
-		1767225600000000 + i * 1000000::bigint, CASE WHEN i % 4 = 0 THEN 1767225600000000 + i ELSE 0 END, '' FROM generate_series(1, 20000) i;
+		1767225600000000 + i * 1000000::bigint, CASE WHEN i % 4 = 0 THEN 1767225600000000 + i ELSE 0 END, '', 1767225600000000 + i * 1000000::bigint FROM generate_series(1, 20000) i;
 INSERT INTO revocations (kind, subject_id, not_before, expires_at)
 	SELECT 'session', 'session' || i, 0, 1767225600000000 + i * 1000000::bigint FROM generate_series(1, 20000) i;
 INSERT INTO audit_events (at, kind, user_id, session_id, detail, ip, user_agent, request_id)

@@ -12,7 +12,8 @@ import (
 	"github.com/jotgate/jotgate/internal/session"
 )
 
-// sessionRow is the sessions table. EndedAt is 0 while the session lives.
+// sessionRow is the sessions table. EndedAt is 0 while the session lives. The pruner looks
+// at it after PruneAt, which is no later than ExpiresAt unless that was set back.
 type sessionRow struct {
 	ID         string `gorm:"primaryKey"`
 	UserID     string
@@ -28,6 +29,7 @@ type sessionRow struct {
 	AbsoluteAt int64
 	EndedAt    int64
 	EndReason  string
+	PruneAt    int64
 }
 
 // TableName implements GORM's Tabler.
@@ -97,7 +99,7 @@ func (s *Sessions) Create(ctx context.Context, o session.Session) error {
 			ID: string(o.ID), UserID: o.UserID, Mode: string(o.Mode), Device: text(o.Device), IP: text(o.IP),
 			UserAgent: text(o.UserAgent), CreatedAt: micros(o.CreatedAt), Generation: int64(o.Generation),
 			LastUsedAt: micros(o.LastUsedAt), Retry: string(o.Retry), ExpiresAt: micros(o.ExpiresAt),
-			AbsoluteAt: micros(o.AbsoluteAt), EndedAt: micros(o.EndedAt),
+			AbsoluteAt: micros(o.AbsoluteAt), EndedAt: micros(o.EndedAt), PruneAt: micros(o.ExpiresAt),
 		})
 	})
 }
@@ -183,23 +185,37 @@ func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason,
 	return ids, nil
 }
 
-// Prune implements [session.Store]. Sessions that expired and sessions that were
-// ended are found by two indexes, so it takes two statements.
-func (s *Sessions) Prune(ctx context.Context, t time.Time, limit int) (int, error) {
-	expired, err := prune(ctx, s.db, "prune expired sessions", pruneExpired, micros(t), limit)
-	if err != nil || expired >= limit {
-		return expired, err
+// Prune implements [session.Store]. A session that was refreshed since the pruner last
+// looked at it is put off until it expires.
+func (s *Sessions) Prune(ctx context.Context, t time.Time, limit int) (seen int, err error) {
+	before := micros(t)
+	for _, step := range []struct {
+		op, sql string
+		values  []any // but for the limit
+	}{
+		{"prune expired sessions", pruneExpired, []any{before, before}},
+		{"put off pruning", putOff, []any{before, before}},
+		{"prune ended sessions", pruneEnded, []any{before}},
+	} {
+		n, err := prune(ctx, s.db, step.op, step.sql, append(step.values, limit-seen)...)
+		seen += n
+		if err != nil || seen >= limit {
+			return seen, err
+		}
 	}
-	ended, err := prune(ctx, s.db, "prune ended sessions", pruneEnded, micros(t), limit-expired)
-	return expired + ended, err
+	return seen, nil
 }
 
 const (
+	// olderSessions goes through the index of the living, which those leave that it finds.
 	olderSessions = `id IN (
-	SELECT id FROM sessions WHERE ended_at = 0 AND expires_at > ? AND created_at < ? ORDER BY expires_at LIMIT ?)`
+	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at >= 0 AND expires_at > ? AND created_at < ? ORDER BY prune_at LIMIT ?)`
 	pruneExpired = `
-DELETE FROM sessions WHERE id IN (
-	SELECT id FROM sessions WHERE ended_at = 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`
+DELETE FROM sessions WHERE expires_at < ? AND id IN (
+	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at < ? ORDER BY prune_at LIMIT ?)`
+	putOff = `
+UPDATE sessions SET prune_at = expires_at WHERE expires_at >= ? AND id IN (
+	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at < ? ORDER BY prune_at LIMIT ?)`
 	pruneEnded = `
 DELETE FROM sessions WHERE id IN (
 	SELECT id FROM sessions WHERE ended_at > 0 AND ended_at < ? ORDER BY ended_at LIMIT ?)`

@@ -361,14 +361,22 @@ func sessionsPrune(k kit) {
 		expires(border.Add(-2)), expires(border.Add(-3 * time.Second)), expires(border.Add(-time.Microsecond)),
 		ended(border.Add(-time.Second)), ended(border.Add(-time.Microsecond)),
 	}
-	stay := []session.Session{expires(border), expires(border.Add(time.Microsecond)), ended(border), ended(border.Add(time.Second)), k.session(u)}
+	refreshed := expires(border.Add(-time.Hour))
+	_, err := k.db.Sessions().Rotate(k.Context(), session.Rotation{
+		ID: refreshed.ID, UserID: refreshed.UserID, Mode: refreshed.Mode, From: refreshed.Generation, Retry: "retry",
+		At: border.Add(-2 * time.Hour), IdleUntil: border,
+	})
+	k.must(err)
+	stay := []session.Session{
+		expires(border), expires(border.Add(time.Microsecond)), ended(border), ended(border.Add(time.Second)), k.session(u), refreshed,
+	}
 	var counts []int
 	for range 4 {
 		n, err := k.db.Sessions().Prune(k.Context(), border, 2)
 		k.must(err)
 		counts = append(counts, n)
 	}
-	k.equal(counts, []int{2, 2, 1, 0})
+	k.equal(counts, []int{2, 2, 2, 0})
 	for _, s := range gone {
 		_, err := k.db.Sessions().ByID(k.Context(), s.ID)
 		k.wantErr(err, session.ErrNotFound)

@@ -1,0 +1,13 @@
+-- When the pruner is to look at a session, which is not after it expires. A rotation
+-- moves expires_at and leaves this alone, so that it changes no index; the pruner moves it
+-- on. It is 0 in sessions made before, at which the pruner looks first.
+
+-- +goose Up
+ALTER TABLE sessions ADD COLUMN prune_at INTEGER NOT NULL DEFAULT 0;
+DROP INDEX sessions_expires_at;
+CREATE INDEX sessions_prune_at ON sessions (prune_at) WHERE ended_at = 0;
+
+-- +goose Down
+DROP INDEX sessions_prune_at;
+CREATE INDEX sessions_expires_at ON sessions (expires_at) WHERE ended_at = 0;
+ALTER TABLE sessions DROP COLUMN prune_at;
