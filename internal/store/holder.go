@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 
 	"github.com/jotgate/jotgate/internal/session"
@@ -62,14 +63,8 @@ func (db *DB) Holder(ctx context.Context, id session.ID) (session.Session, user.
 // of that is void if RotateHolder returns an error.
 func (db *DB) RotateHolder(ctx context.Context, r session.Rotation, use func(session.Session, user.User)) (s session.Session, u user.User, err error) {
 	h := held{s: rotatedRow(r)}
-	statement, fields := rotateHolder, userFields(&h.u)
-	if db.server == nil {
-		statement, fields = rotateHolderSQLite, []any{(*userJSON)(&h.u)}
-	}
 	var unread error
-	err = writeAhead(ctx, db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
-		return scan(ctx, q, append(rotatedFields(&h.s), fields...), statement, rotationValues(r)...)
-	}, func() {
+	err = db.rotateHolder(ctx, r, &h, func() {
 		if s, u, unread = h.both(); unread == nil {
 			use(s, u)
 		}
@@ -81,6 +76,35 @@ func (db *DB) RotateHolder(ctx context.Context, r session.Rotation, use func(ses
 		return session.Session{}, user.User{}, err
 	}
 	return s, u, nil
+}
+
+func (db *DB) rotateHolder(ctx context.Context, r session.Rotation, h *held, found func()) error {
+	const op = "rotate session"
+	statement, fields, values := rotateHolder, userFields(&h.u), rotationValues(r)
+	if db.server == nil {
+		statement, fields = rotateHolderSQLite, []any{(*userJSON)(&h.u)}
+	}
+	dest := append(rotatedFields(&h.s), fields...)
+	if err := db.rotateTogether(ctx, append(values, text(r.ID)), dest); !errors.Is(err, errAlone) {
+		if err == nil {
+			found()
+		}
+		return wrap(ctx, op, err)
+	}
+	return writeAhead(ctx, db, op, func(ctx context.Context, q *gorm.DB) error {
+		return scan(ctx, q, dest, statement, values...)
+	}, found)
+}
+
+// rotateTogether returns errAlone if nothing was changed, or this is not for a batch: one
+// belongs to no transaction, and has no part in the trace of a request.
+func (db *DB) rotateTogether(ctx context.Context, values, dest []any) error {
+	if _, ok := db.tx(ctx); ok || db.server == nil || trace.SpanFromContext(ctx).IsRecording() {
+		return errAlone
+	}
+	ctx, cancel := db.bound(ctx)
+	defer cancel()
+	return db.server.rotate(ctx, values, dest)
 }
 
 // userJSON is a userRow that arrives as one value.

@@ -38,9 +38,10 @@ const (
 )
 
 type postgresDialect struct {
-	conf  *pgx.ConnConfig
-	pool  *sql.DB
-	spans trace.TracerProvider
+	conf      *pgx.ConnConfig
+	pool      *sql.DB
+	spans     trace.TracerProvider
+	rotations *rotations
 }
 
 // postgresConfig reads a URL. Its error does not repeat it.
@@ -78,6 +79,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open PostgreSQL database: %w", err), d.pool.Close())
 	}
+	d.rotations = &rotations{orm: orm, timeout: c.Timeout}
 	return &DB{dialect: d, server: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
 }
 
@@ -109,6 +111,11 @@ const channel = "jotgate_revocations"
 // tell implements [server].
 func (d *postgresDialect) tell(q *gorm.DB) error {
 	return q.Exec("SELECT pg_notify(?, '')", channel).Error
+}
+
+// rotate implements [server].
+func (d *postgresDialect) rotate(ctx context.Context, values, dest []any) error {
+	return d.rotations.do(ctx, values, dest)
 }
 
 // listen implements [server].

@@ -20,15 +20,8 @@ func scan(ctx context.Context, q *gorm.DB, dest []any, statement string, values 
 	if q.Name() == "postgres" {
 		statement = numbered(statement)
 	}
-	begin, found := time.Now(), int64(0) //nolint:forbidigo // for the log of slow ones
-	defer func() {
-		q.Logger.Trace(ctx, begin, func() (string, int64) {
-			if hides, ok := q.Logger.(gorm.ParamsFilter); ok {
-				statement, _ = hides.ParamsFilter(ctx, statement, values...)
-			}
-			return statement, found
-		}, err)
-	}()
+	found := 0
+	defer traced(ctx, q, statement, values, &found, &err)()
 	rows, err := q.Statement.ConnPool.QueryContext(ctx, statement, values...)
 	if err != nil {
 		return err
@@ -44,6 +37,20 @@ func scan(ctx context.Context, q *gorm.DB, dest []any, statement string, values 
 		return err
 	}
 	return sql.ErrNoRows
+}
+
+// traced begins a statement and returns what tells GORM's logger when it is over, how many
+// rows were found and whether it failed.
+func traced(ctx context.Context, q *gorm.DB, statement string, values []any, found *int, err *error) func() {
+	begin := time.Now() //nolint:forbidigo // for the log of slow ones
+	return func() {
+		q.Logger.Trace(ctx, begin, func() (string, int64) {
+			if hides, ok := q.Logger.(gorm.ParamsFilter); ok {
+				statement, _ = hides.ParamsFilter(ctx, statement, values...)
+			}
+			return statement, int64(*found)
+		}, *err)
+	}
 }
 
 // numbered writes the places of values as PostgreSQL wants them. A statement has no

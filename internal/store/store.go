@@ -49,7 +49,7 @@ type DB struct {
 	dialect dialect
 	writer  *gorm.DB
 	readers *gorm.DB // the same as writer on PostgreSQL
-	group   *group   // nil on PostgreSQL, which shares commits itself
+	group   *group   // nil on PostgreSQL, whose commits share a sync of the disk
 	timeout time.Duration
 	server  server // nil on SQLite
 }
@@ -63,6 +63,9 @@ type server interface {
 	listen(ctx context.Context, heard func()) error
 	// whole returns ErrHalfCopied while a Copy into the database is not done.
 	whole(ctx context.Context) error
+	// rotate scans what rotateHolderFree finds, in a transaction that others may share. It
+	// returns errAlone if nothing was changed.
+	rotate(ctx context.Context, values, dest []any) error
 }
 
 // dialect is what differs between the databases beyond their SQL.

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/jotgate/jotgate/internal/pgtest"
+	"github.com/jotgate/jotgate/internal/session"
+)
+
+func openPostgresTest(t *testing.T) (*DB, *rotations) {
+	t.Helper()
+	db := openTest(t, pgtest.DSN(t))
+	d, ok := db.dialect.(*postgresDialect)
+	if !ok {
+		t.Fatalf("%T", db.dialect)
+	}
+	return db, d.rotations
+}
+
+// inOneBatch sends rotations when all are there, and returns how each went.
+func inOneBatch(t *testing.T, r *rotations, all ...session.Rotation) []error {
+	t.Helper()
+	r.mu.Lock()
+	r.batches += batchesAtOnce // nobody goes at once
+	r.mu.Unlock()
+	results := make([]chan error, len(all))
+	for i, want := range all {
+		results[i] = make(chan error, 1)
+		go func() {
+			h := held{s: rotatedRow(want)}
+			results[i] <- r.do(t.Context(), append(rotationValues(want), text(want.ID)), append(rotatedFields(&h.s), userFields(&h.u)...))
+		}()
+		queued(t, r, i+1)
+	}
+	r.work()
+	r.mu.Lock()
+	r.batches -= batchesAtOnce - 1 // work counted one as over
+	r.mu.Unlock()
+	errs := make([]error, len(all))
+	for i := range all {
+		errs[i] = <-results[i]
+	}
+	return errs
+}
+
+// queued waits until n rotations are waiting.
+func queued(t *testing.T, r *rotations, n int) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(time.Millisecond) {
+		r.mu.Lock()
+		waiting := len(r.waiting)
+		r.mu.Unlock()
+		if waiting == n {
+			return
+		}
+	}
+	t.Fatalf("never were %d waiting", n)
+}
+
+// transactions returns in how many transactions the sessions were last written.
+func transactions(t *testing.T, db *DB) (n int) {
+	t.Helper()
+	if err := db.writer.Raw("SELECT count(DISTINCT xmin::text) FROM sessions").Scan(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func generation(t *testing.T, db *DB, id session.ID) session.Generation {
+	t.Helper()
+	s, err := db.Sessions().ByID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Generation
+}
+
+func TestRotationsShareACommit(t *testing.T) {
+	db, r := openPostgresTest(t)
+	signedIn(t, db, "a", "b", "c")
+	errs := inOneBatch(t, r, rotation("a", 1), rotation("b", 1), rotation("c", 1), rotation("a", 1), rotation("b", 9))
+	if want := []error{nil, nil, nil, errAlone, errAlone}; !slices.EqualFunc(errs, want, errors.Is) {
+		t.Errorf("got %v, want %v", errs, want)
+	}
+	if n := transactions(t, db); n != 1 {
+		t.Errorf("it took %d transactions", n)
+	}
+	if g := generation(t, db, "a"); g != 2 {
+		t.Errorf("generation %d", g)
+	}
+}
+
+func TestBatchWaitsForNoLock(t *testing.T) {
+	db, r := openPostgresTest(t)
+	signedIn(t, db, "held", "free")
+	if err := db.InTx(t.Context(), func(ctx context.Context) error {
+		if _, err := db.Sessions().End(ctx, session.Which{ID: "held"}, session.ReasonLogout, begun()); err != nil {
+			return err
+		}
+		if errs := inOneBatch(t, r, rotation("held", 1), rotation("free", 1)); !slices.EqualFunc(errs, []error{errAlone, nil}, errors.Is) {
+			t.Errorf("beside who holds one: %v", errs)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.RotateHolder(t.Context(), rotation("held", 1), unused); !errors.Is(err, session.ErrConflict) {
+		t.Errorf("the one that was ended: %v", err)
+	}
+}
+
+// TestErrorInABatchIsItsOwn has PostgreSQL refuse one of two.
+func TestErrorInABatchIsItsOwn(t *testing.T) {
+	db, r := openPostgresTest(t)
+	signedIn(t, db, "good", "bad")
+	onUpdate(t, db, "RAISE EXCEPTION 'no'")
+	if errs := inOneBatch(t, r, rotation("good", 1), rotation("bad", 1)); !slices.EqualFunc(errs, []error{errAlone, errAlone}, errors.Is) {
+		t.Errorf("in the batch: %v", errs)
+	}
+	if g := generation(t, db, "good"); g != 1 {
+		t.Errorf("generation %d after a batch that failed", g)
+	}
+	if _, _, err := db.RotateHolder(t.Context(), rotation("good", 1), unused); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+	if _, _, err := db.RotateHolder(t.Context(), rotation("bad", 1), unused); err == nil || errors.Is(err, errAlone) {
+		t.Errorf("the bad one: %v", err)
+	}
+}
+
+// TestLostBatchIsUnknown loses the connection: what was sent is not sent again, since it
+// may have been committed.
+func TestLostBatchIsUnknown(t *testing.T) {
+	db, r := openPostgresTest(t)
+	signedIn(t, db, "good", "bad")
+	onUpdate(t, db, "PERFORM pg_terminate_backend(pg_backend_pid())")
+	for _, err := range inOneBatch(t, r, rotation("good", 1), rotation("bad", 1)) {
+		if err == nil || errors.Is(err, errAlone) || !unavailable(err) {
+			t.Errorf("a lost connection: %v", err)
+		}
+	}
+}
+
+// onUpdate does something whenever the session bad is changed.
+func onUpdate(t *testing.T, db *DB, what string) {
+	t.Helper()
+	for _, statement := range []string{
+		"CREATE FUNCTION strike() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + what + "; RETURN NEW; END $$",
+		"CREATE TRIGGER strike BEFORE UPDATE ON sessions FOR EACH ROW WHEN (NEW.id = 'bad') EXECUTE FUNCTION strike()",
+	} {
+		if err := db.writer.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWhoLeavesTheQueueIsNotRotated(t *testing.T) {
+	db, r := openPostgresTest(t)
+	signedIn(t, db, "a")
+	r.batches = batchesAtOnce
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, _, err := db.RotateHolder(ctx, rotation("a", 1), unused)
+		left <- err
+	}()
+	queued(t, r, 1)
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("who left: %v", err)
+	}
+	r.work()
+	if g := generation(t, db, "a"); g != 1 {
+		t.Errorf("generation %d", g)
+	}
+}
+
+// TestRotationOfATransactionIsAPartOfIt undoes one.
+func TestRotationOfATransactionIsAPartOfIt(t *testing.T) {
+	db, _ := openPostgresTest(t)
+	signedIn(t, db, "a")
+	undo := errors.New("undo")
+	if err := db.InTx(t.Context(), func(ctx context.Context) error {
+		_, _, err := db.RotateHolder(ctx, rotation("a", 1), unused)
+		return errors.Join(undo, err)
+	}); !errors.Is(err, undo) {
+		t.Fatal(err)
+	}
+	if g := generation(t, db, "a"); g != 1 {
+		t.Errorf("generation %d", g)
+	}
+}
+
+// TestTracedRotation has the statement of a request that is traced in its trace.
+func TestTracedRotation(t *testing.T) {
+	db, r := openPostgresTest(t)
+	signedIn(t, db, "a", "b")
+	r.batches = batchesAtOnce // a batch would wait in vain
+	ctx, span := sdktrace.NewTracerProvider().Tracer("test").Start(t.Context(), "request")
+	defer span.End()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if _, _, err := db.RotateHolder(ctx, rotation("a", 1), unused); err != nil {
+		t.Error(err)
+	}
+}
