@@ -112,8 +112,8 @@ func (r *rotations) send(batch []*rotating) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	return conn.Raw(func(c any) error {
-		if traced, ok := c.(interface{ Raw() driver.Conn }); ok {
-			c = traced.Raw()
+		if spanned, ok := c.(interface{ Raw() driver.Conn }); ok {
+			c = spanned.Raw()
 		}
 		plain, ok := c.(*stdlib.Conn)
 		if !ok {

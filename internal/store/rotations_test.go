@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -16,11 +18,16 @@ import (
 func openPostgresTest(t *testing.T) (*DB, *rotations) {
 	t.Helper()
 	db := openTest(t, pgtest.DSN(t))
+	return db, rotationsOf(t, db)
+}
+
+func rotationsOf(t *testing.T, db *DB) *rotations {
+	t.Helper()
 	d, ok := db.dialect.(*postgresDialect)
 	if !ok {
 		t.Fatalf("%T", db.dialect)
 	}
-	return db, d.rotations
+	return d.rotations
 }
 
 // inOneBatch sends rotations when all are there, and returns how each went.
@@ -96,6 +103,23 @@ func TestRotationsShareACommit(t *testing.T) {
 	}
 }
 
+func TestBatchIsBounded(t *testing.T) {
+	db, r := openPostgresTest(t)
+	var ids []session.ID
+	var all []session.Rotation
+	for i := range batchMembers + 1 {
+		id := session.ID("s" + strconv.Itoa(i))
+		ids, all = append(ids, id), append(all, rotation(id, 1))
+	}
+	signedIn(t, db, ids...)
+	if err := errors.Join(inOneBatch(t, r, all...)...); err != nil {
+		t.Fatal(err)
+	}
+	if n := transactions(t, db); n != 2 {
+		t.Errorf("it took %d transactions", n)
+	}
+}
+
 func TestBatchWaitsForNoLock(t *testing.T) {
 	db, r := openPostgresTest(t)
 	signedIn(t, db, "held", "free")
@@ -144,6 +168,25 @@ func TestLostBatchIsUnknown(t *testing.T) {
 		if err == nil || errors.Is(err, errAlone) || !unavailable(err) {
 			t.Errorf("a lost connection: %v", err)
 		}
+	}
+}
+
+// TestStalledBatchEnds has a batch that nobody answers make room for others.
+func TestStalledBatchEnds(t *testing.T) {
+	db, r := openPostgresTest(t)
+	signedIn(t, db, "good", "bad")
+	onUpdate(t, db, "PERFORM pg_sleep(4)")
+	r.timeout = 200 * time.Millisecond
+	begin := time.Now()
+	if err := inOneBatch(t, r, rotation("bad", 1))[0]; err == nil || errors.Is(err, errAlone) || !unavailable(err) {
+		t.Errorf("the stalled one: %v", err)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	r.timeout = defaultTimeout
+	if _, _, err := db.RotateHolder(t.Context(), rotation("good", 1), unused); err != nil {
+		t.Errorf("the next one: %v", err)
 	}
 }
 
@@ -200,7 +243,7 @@ func TestRotationOfATransactionIsAPartOfIt(t *testing.T) {
 // TestTracedRotation has the statement of a request that is traced in its trace.
 func TestTracedRotation(t *testing.T) {
 	db, r := openPostgresTest(t)
-	signedIn(t, db, "a", "b")
+	signedIn(t, db, "a")
 	r.batches = batchesAtOnce // a batch would wait in vain
 	ctx, span := sdktrace.NewTracerProvider().Tracer("test").Start(t.Context(), "request")
 	defer span.End()
@@ -208,5 +251,25 @@ func TestTracedRotation(t *testing.T) {
 	defer cancel()
 	if _, _, err := db.RotateHolder(ctx, rotation("a", 1), unused); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRotationOfARequestThatIsNotTraced is where others are.
+func TestRotationOfARequestThatIsNotTraced(t *testing.T) {
+	db, err := Open(t.Context(), Config{URL: pgtest.DSN(t), Logger: slog.New(slog.DiscardHandler), Spans: sdktrace.NewTracerProvider()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	signedIn(t, db, "a")
+	if errs := inOneBatch(t, rotationsOf(t, db), rotation("a", 1)); errs[0] != nil {
+		t.Error(errs[0])
 	}
 }

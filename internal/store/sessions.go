@@ -207,7 +207,8 @@ func (s *Sessions) Prune(ctx context.Context, t time.Time, limit int) (seen int,
 }
 
 const (
-	// olderSessions goes through the index of the living, which those leave that it finds.
+	// olderSessions goes through the whole index of the living, which those leave that it
+	// finds: its condition on prune_at names the index and bounds nothing.
 	olderSessions = `id IN (
 	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at >= 0 AND expires_at > ? AND created_at < ? ORDER BY prune_at LIMIT ?)`
 	pruneExpired = `
