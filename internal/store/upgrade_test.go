@@ -1,6 +1,7 @@
 package store
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,6 +76,51 @@ func insertsEnough(t *testing.T, db *DB, statement string) {
 	for _, column := range needed {
 		if !slices.Contains(given, column) {
 			t.Errorf("%s\nleaves out %s, which has no default", statement, column)
+		}
+	}
+}
+
+// TestMigrationGoesOn finds what a process that was killed may have left of migration 5.
+func TestMigrationGoesOn(t *testing.T) {
+	db := openTest(t, pgtest.DSN(t))
+	for _, statement := range []string{
+		"DELETE FROM goose_db_version WHERE version_id = 5",
+		"DROP INDEX sessions_prune_at",
+		"CREATE INDEX sessions_prune_at ON sessions (id)", // in place of one that is not whole
+		"CREATE INDEX sessions_expires_at ON sessions (expires_at) WHERE ended_at = 0",
+	} {
+		if err := db.writer.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var indexes []string
+	if err := db.writer.Raw("SELECT indexdef FROM pg_indexes WHERE tablename = 'sessions' AND indexdef LIKE '%_at)%' ORDER BY 1").Scan(&indexes).Error; err != nil {
+		t.Fatal(err)
+	}
+	if len(indexes) != 2 || !strings.Contains(indexes[0], "(ended_at)") || !strings.Contains(indexes[1], "(prune_at)") {
+		t.Errorf("the indexes are %q", indexes)
+	}
+}
+
+// TestMigrationsBuildIndexesBesideWrites keeps an update from holding up who writes to a
+// large table. The migrations up to the fourth are older than any that is large.
+func TestMigrationsBuildIndexesBesideWrites(t *testing.T) {
+	files, err := fs.Glob(migrations, "migrations/postgres/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files[4:] {
+		text, err := fs.ReadFile(migrations, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, index := range regexp.MustCompile(`(CREATE|DROP)( UNIQUE)? INDEX \w+`).FindAllString(string(text), -1) {
+			if !strings.HasSuffix(index, " CONCURRENTLY") {
+				t.Errorf("%s: %s", file, index)
+			}
 		}
 	}
 }
