@@ -50,7 +50,7 @@ type Config struct {
 	Sessions *session.Service
 	// Holder returns a session, living or not, and its user, or [session.ErrNotFound].
 	Holder func(ctx context.Context, id session.ID) (session.Session, user.User, error)
-	// RotateHolder is the Rotate of [session.Store], and returns the user too. It calls use
+	// RotateHolder is a [session.Swap] that returns the user too. It calls use
 	// with both, maybe before the rotation is committed; after an error nothing that use
 	// made may leave.
 	RotateHolder func(ctx context.Context, r session.Rotation, use func(session.Session, user.User)) (session.Session, user.User, error)

@@ -63,7 +63,7 @@ func (g *Gate) refresh(ctx context.Context, r Refreshing, v *flow.Visit) (Tokens
 // use with what it is going to return, maybe before that is certain.
 func (g *Gate) rotate(ctx context.Context, p session.Presented, use func(session.Session, user.User)) (session.Rotated, user.User, error) {
 	var u user.User
-	rotated, err := g.Sessions.RotateBy(ctx, p, func(ctx context.Context, r session.Rotation) (s session.Session, err error) {
+	rotated, err := g.Sessions.Rotate(ctx, p, func(ctx context.Context, r session.Rotation) (s session.Session, err error) {
 		s, u, err = g.RotateHolder(ctx, r, use)
 		return s, err
 	})

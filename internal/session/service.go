@@ -83,7 +83,7 @@ type Rotated struct {
 	Repeated bool
 }
 
-// Rotate exchanges a generation of a session for the next one. Concurrent
+// Rotate exchanges a generation of a session for the next one by means of swap. Concurrent
 // callers that hold the same generation get the same child, so two tabs or a
 // lost answer sign nobody out, and a session cannot fork.
 //
@@ -91,13 +91,7 @@ type Rotated struct {
 // for a generation that this database never issued, and [ErrReused] when a
 // spent token came back. The session still lives then: ending it, so that the
 // end is committed and everybody learns of it, is the calling flow's part.
-func (s *Service) Rotate(ctx context.Context, p Presented) (Rotated, error) {
-	return s.RotateBy(ctx, p, s.Store.Rotate)
-}
-
-// RotateBy is Rotate by means of swap instead of the Store's Rotate, which it has to be
-// equal to. A swap may have found out more on its way.
-func (s *Service) RotateBy(ctx context.Context, p Presented, swap func(context.Context, Rotation) (Session, error)) (Rotated, error) {
+func (s *Service) Rotate(ctx context.Context, p Presented, swap Swap) (Rotated, error) {
 	now := s.clock()
 	retry := hashRetryKey(p.ID, p.RetryKey)
 	rotated, err := swap(ctx, Rotation{

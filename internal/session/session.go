@@ -112,6 +112,11 @@ type Rotation struct {
 	IdleUntil time.Time
 }
 
+// Swap makes the child of r.From current in one atomic step and returns the session as it
+// is then. If the session does not live at r.At, is not at r.From, or is of another user
+// or mode, it changes nothing and returns [ErrConflict]. It may find out more on its way.
+type Swap func(ctx context.Context, r Rotation) (Session, error)
+
 // Which selects living sessions: one by ID, or all of a user, or all of a user
 // but one, or of everybody's at most Limit that were opened before Before. UserID
 // together with ID selects the session only if it is the user's.
@@ -127,11 +132,6 @@ type Which struct {
 // transaction that ctx carries, if any.
 type Store interface {
 	Create(ctx context.Context, s Session) error
-	// Rotate makes the child of r.From current in one atomic step and returns the
-	// session as it is then. If the session does not live at r.At, is not at
-	// r.From, or is of another user or mode, it changes nothing and returns
-	// [ErrConflict].
-	Rotate(ctx context.Context, r Rotation) (Session, error)
 	// ByID returns [ErrNotFound] if there is no such row.
 	ByID(ctx context.Context, id ID) (Session, error)
 	// Living returns the user's sessions that are not over at now, newest use

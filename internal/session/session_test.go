@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,7 +21,8 @@ const (
 
 type service struct {
 	*session.Service
-	at time.Time
+	swap session.Swap
+	at   time.Time
 }
 
 func newService(t *testing.T) *service {
@@ -32,6 +34,10 @@ func newService(t *testing.T) *service {
 		}
 	}
 	s := &service{at: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	s.swap = func(ctx context.Context, r session.Rotation) (session.Session, error) {
+		o, _, err := db.RotateHolder(ctx, r, func(session.Session, user.User) {})
+		return o, err
+	}
 	s.Service = session.New(session.Config{
 		Store: db.Sessions(), Idle: idle, Absolute: absolute, Grace: grace, Now: func() time.Time { return s.at },
 	})
@@ -50,7 +56,7 @@ func (s *service) open(t *testing.T, userID string) session.Session {
 // rotate presents generation gen of o.
 func (s *service) rotate(t *testing.T, o session.Session, gen session.Generation, key string) (session.Rotated, error) {
 	t.Helper()
-	return s.Rotate(t.Context(), session.Presented{ID: o.ID, UserID: o.UserID, Generation: gen, Mode: session.Bearer, RetryKey: key})
+	return s.Rotate(t.Context(), session.Presented{ID: o.ID, UserID: o.UserID, Generation: gen, Mode: session.Bearer, RetryKey: key}, s.swap)
 }
 
 func TestParseMode(t *testing.T) {
@@ -128,11 +134,11 @@ func TestForeignTokens(t *testing.T) {
 		"another user": {ID: o.ID, UserID: "v", Generation: 1, Mode: session.Bearer}, "no such session": {ID: "x", UserID: "u", Generation: 1, Mode: session.Bearer},
 		"no id": {UserID: "u", Generation: 1, Mode: session.Bearer},
 	} {
-		if _, err := s.Rotate(t.Context(), p); !errors.Is(err, session.ErrEnded) {
+		if _, err := s.Rotate(t.Context(), p, s.swap); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s: %v, want ErrEnded", name, err)
 		}
 	}
-	if _, err := s.Rotate(t.Context(), session.Presented{ID: o.ID, UserID: "u", Generation: 1, Mode: session.Cookie}); !errors.Is(err, session.ErrWrongMode) {
+	if _, err := s.Rotate(t.Context(), session.Presented{ID: o.ID, UserID: "u", Generation: 1, Mode: session.Cookie}, s.swap); !errors.Is(err, session.ErrWrongMode) {
 		t.Errorf("the other mode: %v, want ErrWrongMode", err)
 	}
 	if _, err := s.Alive(t.Context(), o.ID, "v"); !errors.Is(err, session.ErrEnded) {

@@ -58,7 +58,7 @@ func rotations(b *testing.B, db *store.DB, callers int) {
 		}
 		for pb.Next() {
 			r.From++
-			if _, err := db.Sessions().Rotate(b.Context(), r); err != nil {
+			if _, _, err := db.RotateHolder(b.Context(), r, func(session.Session, user.User) {}); err != nil {
 				b.Error(err)
 				return
 			}

@@ -58,7 +58,7 @@ func (db *DB) Holder(ctx context.Context, id session.ID) (session.Session, user.
 	return found.both()
 }
 
-// RotateHolder is [Sessions.Rotate] that returns the user too. It calls use with what it
+// RotateHolder is a [session.Swap] that returns the user too. It calls use with what it
 // is going to return, so that use can work on it while the write is committed: what comes
 // of that is void if RotateHolder returns an error.
 func (db *DB) RotateHolder(ctx context.Context, r session.Rotation, use func(session.Session, user.User)) (s session.Session, u user.User, err error) {

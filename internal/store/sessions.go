@@ -104,21 +104,6 @@ func (s *Sessions) Create(ctx context.Context, o session.Session) error {
 	})
 }
 
-// Rotate implements [session.Store].
-func (s *Sessions) Rotate(ctx context.Context, r session.Rotation) (session.Session, error) {
-	row := rotatedRow(r)
-	err := write(ctx, s.db, "rotate session", func(ctx context.Context, q *gorm.DB) error {
-		return scan(ctx, q, rotatedFields(&row), rotate+rotateWhere+rotateReturning, rotationValues(r)...)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return session.Session{}, session.ErrConflict
-	}
-	if err != nil {
-		return session.Session{}, err
-	}
-	return row.session(), nil
-}
-
 // ByID implements [session.Store].
 func (s *Sessions) ByID(ctx context.Context, id session.ID) (session.Session, error) {
 	row, err := read(ctx, s.db, "select session", func(ctx context.Context, q *gorm.DB) (row sessionRow, err error) {
