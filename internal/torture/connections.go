@@ -74,8 +74,12 @@ func (s *site) dial(ctx context.Context, n int) (all []*net.TCPConn, err error) 
 	return all, nil
 }
 
-// longestRequest is how long the server waits for one, and then some.
-const longestRequest = 12 * time.Second
+const (
+	// longestRequest is how long the server waits for one, and then some.
+	longestRequest = 12 * time.Second
+	// longestAnswer is how long it tries to write one, and then some.
+	longestAnswer = 17 * time.Second
+)
 
 // hold opens connections, begins each, and adds a byte a second until ctx ends. Those
 // that last for so long are closed by the server.
@@ -108,8 +112,10 @@ func (s *site) hold(ctx context.Context, n int, begin string) error {
 	return err
 }
 
-// neverListen asks for more than the kernel keeps for who does not read.
+// neverListen asks for more than the kernel keeps for who does not read. After so long the
+// server has let go of all of them, who are still there.
 func (s *site) neverListen(ctx context.Context) error {
+	began := time.Now()
 	conns, err := s.dial(ctx, deafConnections)
 	ask := strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 200)
 	for _, conn := range conns {
@@ -120,6 +126,9 @@ func (s *site) neverListen(ctx context.Context) error {
 		go func() { _, _ = io.WriteString(conn, ask) }() //nolint:errcheck // it may take no more
 	}
 	<-ctx.Done()
+	if time.Since(began) > longestAnswer {
+		s.awaitQuiet(context.WithoutCancel(ctx))
+	}
 	return err
 }
 
