@@ -54,7 +54,7 @@ func (tt *torture) crowdConnections(ctx context.Context, t *tally) (err error) {
 		t.points++
 		s.crowd.compare(ctx, true)
 	}
-	t.remark = fmt.Sprintf("the slowest verified request took %d ms", slowest.Milliseconds())
+	t.remark = strings.TrimSpace(fmt.Sprintf("the slowest verified request took %d ms %s", slowest.Milliseconds(), t.remark))
 	if tt.long {
 		s.awaitQuiet(ctx)
 	}
@@ -147,7 +147,7 @@ func (s *site) vanish(ctx context.Context) error {
 		}
 		failed = raw.Control(func(fd uintptr) {
 			if err := syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpRepair, 1); err != nil {
-				s.tally.remark = fmt.Sprintf("clients do not vanish: %v", err)
+				s.tally.remark = fmt.Sprintf("(clients do not vanish: %v)", err)
 			}
 		})
 		if err := errors.Join(failed, conn.Close()); err != nil {
