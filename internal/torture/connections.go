@@ -20,6 +20,10 @@ const (
 	idleConnections = 500
 	slowConnections = 100
 	deafConnections = 50
+
+	// Of these the server waits for the rest.
+	halfHead = "GET /v1/me HTTP/1.1\r\nHost: loc"
+	halfBody = "POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 64\r\n\r\n{\"identifier\":\""
 )
 
 // crowdConnections opens connections that say nothing, half of something or a byte
@@ -35,12 +39,10 @@ func (tt *torture) crowdConnections(ctx context.Context, t *tally) (err error) {
 	p, _ := s.prepare(ctx, refresh)
 	length := time.Duration(tt.count(1000, 20_000)) * time.Millisecond
 	var slowest time.Duration
-	const head, body = "GET /v1/me HTTP/1.1\r\nHost: loc",
-		"POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 64\r\n\r\n{\"identifier\":\""
 	for _, crowd := range []func(context.Context) error{
 		func(ctx context.Context) error { return s.hold(ctx, idleConnections, "") },
-		func(ctx context.Context) error { return s.hold(ctx, slowConnections, head) },
-		func(ctx context.Context) error { return s.hold(ctx, slowConnections, body) },
+		func(ctx context.Context) error { return s.hold(ctx, slowConnections, halfHead) },
+		func(ctx context.Context) error { return s.hold(ctx, slowConnections, halfBody) },
 		s.neverListen, s.vanish, s.flood,
 	} {
 		during, enough := context.WithTimeout(ctx, length)
@@ -136,10 +138,11 @@ func (s *site) neverListen(ctx context.Context) error {
 // A socket that is being repaired is closed without a word, which only root may do.
 func (s *site) vanish(ctx context.Context) error {
 	const tcpRepair = 19
+	began := time.Now()
 	conns, err := s.dial(ctx, slowConnections)
 	for i, conn := range conns {
 		if i%2 == 0 {
-			_, err = io.WriteString(conn, "POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 64\r\n\r\n{")
+			_, err = io.WriteString(conn, halfBody)
 		}
 		raw, failed := conn.SyscallConn()
 		if err := errors.Join(err, failed); err != nil {
@@ -155,6 +158,9 @@ func (s *site) vanish(ctx context.Context) error {
 		}
 	}
 	<-ctx.Done()
+	if time.Since(began) > longestRequest {
+		s.awaitQuiet(context.WithoutCancel(ctx)) // before a port is used again, whose server would hear of it
+	}
 	return err
 }
 
