@@ -54,10 +54,13 @@ func (s *site) killOne(ctx context.Context, op operation, n int) (bool, error) {
 		return false, err
 	}
 	s.crowd.ledger.perform(ctx, p, a)
-	if err := tr.detach(); err != nil {
+	killed, within := p.pending != nil, patience
+	if killed {
+		within = momentForDead
+	}
+	if err := tr.detach(within); err != nil {
 		return false, err
 	}
-	killed := p.pending != nil
 	if killed {
 		if err := errors.Join(s.server.kill(), s.server.start(ctx)); err != nil {
 			return true, err

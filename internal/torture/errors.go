@@ -85,13 +85,13 @@ func (s *site) failOne(ctx context.Context, in injected, op operation, when stri
 	}
 	tr, err := attach(s.server.pid(), s.server.dir+".strace", in.calls, in.calls+":error="+in.errno+":when="+when)
 	if err != nil {
-		return false, err
+		return false, errors.Join(err, s.server.ending())
 	}
 	if in.calls == "accept4" {
 		defer tr.detachAfter(detachSoon).Stop() // nobody is answered as long as nothing is accepted
 	}
 	s.crowd.ledger.perform(ctx, p, a)
-	if err := tr.detach(); err != nil {
+	if err := tr.detach(patience); err != nil {
 		return false, err
 	}
 	_, hurt, err := tr.calls()

@@ -71,8 +71,7 @@ func (s *server) launch() error {
 func (s *server) ready(ctx context.Context) error {
 	for end := time.Now().Add(patience); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
 		if s.dead() {
-			text, err := os.ReadFile(s.dir + ".log")
-			return errors.Join(fmt.Errorf("the server ended: %s", tail(text)), err)
+			return s.ending()
 		}
 		resp, err := http.Get("http://" + s.addr + "/readyz") //nolint:noctx // loopback
 		if err != nil {
@@ -99,6 +98,15 @@ func (s *server) metrics() (string, error) {
 }
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
+
+// ending is how the server ended, if it did.
+func (s *server) ending() error {
+	if !s.dead() {
+		return nil
+	}
+	text, err := os.ReadFile(s.dir + ".log")
+	return errors.Join(fmt.Errorf("the server ended, %v: %s", s.cmd.ProcessState, tail(text)), err)
+}
 
 func (s *server) dead() bool {
 	select {

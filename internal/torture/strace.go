@@ -62,13 +62,17 @@ func (t *tracer) detachAfter(d time.Duration) *time.Timer {
 	})
 }
 
-// detach lets go of the server, dead or alive. strace may wait for ever for a thread
-// of a process that was killed, so it gets a moment only.
-func (t *tracer) detach() error {
+// momentForDead is how long strace may take to let go of a process that was killed, for a
+// thread of which it may wait for ever. Of a living one it has to let go by itself: killed
+// within a call it leaves the server with ENOSYS, which no system answers.
+const momentForDead = 300 * time.Millisecond
+
+// detach lets go of the server.
+func (t *tracer) detach(within time.Duration) error {
 	if err := t.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	late := time.AfterFunc(300*time.Millisecond, func() {
+	late := time.AfterFunc(within, func() {
 		_ = t.cmd.Process.Kill() //nolint:errcheck // or it is over by now
 	})
 	defer late.Stop()
