@@ -114,7 +114,8 @@ type Rotation struct {
 
 // Swap makes the child of r.From current in one atomic step and returns the session as it
 // is then. If the session does not live at r.At, is not at r.From, or is of another user
-// or mode, it changes nothing and returns [ErrConflict]. It may find out more on its way.
+// or mode, it changes nothing and returns [ErrConflict]. It joins the transaction that ctx
+// carries, if any, and may find out more on its way.
 type Swap func(ctx context.Context, r Rotation) (Session, error)
 
 // Which selects living sessions: one by ID, or all of a user, or all of a user
