@@ -153,8 +153,9 @@ func (h *Hasher) Verify(ctx context.Context, plain, encoded string, admit func(c
 	if err != nil {
 		return Match{}, err
 	}
+	// One of Django's has no parameters.
 	weaker := stored.params.MemoryKiB < h.params.MemoryKiB || stored.params.Passes < h.params.Passes
-	return Match{OK: checked.OK && !nobody, Outdated: stored.foreign || weaker}, nil
+	return Match{OK: checked.OK && !nobody, Outdated: weaker}, nil
 }
 
 // do has a worker perform t and waits for it.

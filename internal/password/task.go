@@ -41,7 +41,6 @@ func (t task) perform() (outcome, error) {
 type stored struct {
 	matches func(plain string) bool
 	params  Params
-	foreign bool
 }
 
 // read takes a PHC string, or one of Django's hashes, which all begin with the
@@ -52,7 +51,7 @@ func read(encoded string) (stored, error) {
 		if err != nil {
 			return stored{}, err
 		}
-		return stored{matches: asTyped(matches), foreign: true}, nil
+		return stored{matches: asTyped(matches)}, nil
 	}
 	own, err := parse(encoded)
 	return stored{
