@@ -21,7 +21,8 @@ const (
 	// rotateHolder reads the user as of the statement's begin. What changes the user
 	// later has its border for tokens after that, and what ends the session waits for
 	// the statement, or the statement for it.
-	rotateHolder = rotate + " FROM users" + rotateWhere + " AND users.id = user_id" + rotateReturning + ", " + userColumns
+	rotateHolder = rotateOfUser + rotateReturning + ", " + userColumns
+	rotateOfUser = rotate + " FROM users" + rotateWhere + " AND users.id = user_id"
 	// rotateHolderSQLite asks for the user as one value: SQLite returns columns of the
 	// table that it changes only, and a statement of its own costs more than this.
 	rotateHolderSQLite = rotate + rotateWhere + rotateReturning + `, (SELECT json_object(

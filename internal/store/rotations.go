@@ -22,7 +22,7 @@ const (
 	batchMembers = 64
 	// rotateHolderFree is rotateHolder that finds nothing where it would wait for another
 	// transaction.
-	rotateHolderFree = rotate + " FROM users" + rotateWhere + ` AND users.id = user_id
+	rotateHolderFree = rotateOfUser + `
 	AND sessions.id = (SELECT id FROM sessions WHERE id = ? FOR NO KEY UPDATE SKIP LOCKED)` + rotateReturning + ", " + userColumns
 )
 

@@ -137,8 +137,11 @@ func sessionsRotateHolder(k kit) {
 
 	bare := user.User{ID: user.ID(k.id()), Username: `o"de\te`, Disabled: true, CreatedAt: epoch()}
 	k.must(k.db.Users().Create(k.Context(), bare))
-	_, holder, err = k.db.RotateHolder(k.Context(), rotation(k.session(bare)), func(session.Session, user.User) {})
-	k.must(err)
+	r := rotation(k.session(bare))
+	k.must(k.db.InTx(k.Context(), func(ctx context.Context) (err error) {
+		_, holder, err = k.db.RotateHolder(ctx, r, func(session.Session, user.User) {})
+		return err
+	}))
 	k.equal(holder, bare)
 }
 
