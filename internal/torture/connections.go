@@ -114,8 +114,8 @@ func (s *site) hold(ctx context.Context, n int, begin string) error {
 	return err
 }
 
-// neverListen asks for more than the kernel keeps for who does not read. After so long the
-// server has let go of all of them, who are still there.
+// neverListen asks for more than the kernel keeps for who does not read. If it lasts for
+// longer than an answer may, the server lets go of them while they are still there.
 func (s *site) neverListen(ctx context.Context) error {
 	began := time.Now()
 	conns, err := s.dial(ctx, deafConnections)

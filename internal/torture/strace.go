@@ -64,7 +64,7 @@ func (t *tracer) detachAfter(d time.Duration) *time.Timer {
 
 // momentForDead is how long strace may take to let go of a process that was killed, for a
 // thread of which it may wait for ever. Of a living one it has to let go by itself: killed
-// within a call it leaves the server with ENOSYS, which no system answers.
+// within a call that it makes fail, it might leave the server with an answer of its own.
 const momentForDead = 300 * time.Millisecond
 
 // detach lets go of the server.
