@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strconv"
 	"testing"
@@ -256,18 +255,7 @@ func TestTracedRotation(t *testing.T) {
 
 // TestRotationOfARequestThatIsNotTraced is where others are.
 func TestRotationOfARequestThatIsNotTraced(t *testing.T) {
-	db, err := Open(t.Context(), Config{URL: pgtest.DSN(t), Logger: slog.New(slog.DiscardHandler), Spans: sdktrace.NewTracerProvider()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	db := openConfigured(t, Config{URL: pgtest.DSN(t), Spans: sdktrace.NewTracerProvider()})
 	signedIn(t, db, "a")
 	if errs := inOneBatch(t, rotationsOf(t, db), rotation("a", 1)); errs[0] != nil {
 		t.Error(errs[0])

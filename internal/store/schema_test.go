@@ -22,7 +22,13 @@ import (
 
 func openTest(t *testing.T, url string) *DB {
 	t.Helper()
-	db, err := Open(t.Context(), Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
+	return openConfigured(t, Config{URL: url})
+}
+
+func openConfigured(t *testing.T, c Config) *DB {
+	t.Helper()
+	c.Logger = slog.New(slog.DiscardHandler)
+	db, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
