@@ -52,7 +52,7 @@ func openSQLite(ctx context.Context, c Config, path string) (*DB, error) {
 	if d.readers, err = sqlitePool(ctx, c.Spans, path, sqliteReaders, map[string]string{"_query_only": "1"}); err != nil {
 		return nil, errors.Join(err, d.writer.Close())
 	}
-	db := &DB{dialect: d, timeout: c.Timeout}
+	db := &DB{dialect: d, timeout: c.Timeout, reading: make(chan struct{}, sqliteReaders)}
 	// GORM prepares no statements for the writer, the group does: GORM would wait for the
 	// one connection while it holds the statement, and a transaction that holds the
 	// connection would wait for the statement.

@@ -48,8 +48,9 @@ type Config struct {
 type DB struct {
 	dialect dialect
 	writer  *gorm.DB
-	readers *gorm.DB // the same as writer on PostgreSQL
-	group   *group   // nil on PostgreSQL, whose commits share a sync of the disk
+	readers *gorm.DB      // the same as writer on PostgreSQL
+	reading chan struct{} // as many as read at once; nil on PostgreSQL
+	group   *group        // nil on PostgreSQL, whose commits share a sync of the disk
 	timeout time.Duration
 	server  server // nil on SQLite
 }
