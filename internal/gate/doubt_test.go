@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/store"
+	"github.com/jotgate/jotgate/internal/user"
 )
 
 // TestLogoutWhoseAnswerFromTheDatabaseWasLost is tried again, and then has shut everybody out of
@@ -38,6 +41,34 @@ func TestLogoutWhoseAnswerFromTheDatabaseWasLost(t *testing.T) {
 		}
 		if w.valid(t, laptop) || w.valid(t, tablet) || !w.valid(t, phone) {
 			t.Error("not exactly the sessions that were ended are over")
+		}
+	})
+}
+
+// TestRefreshThatTheDatabaseStalled has the client come again when the grace of the
+// rotation is over, because the answer that nobody knows took as long. That is no theft.
+func TestRefreshThatTheDatabaseStalled(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		w.register(t, "ada")
+		phone := w.login(t, "ada", passOne)
+		rotate := w.RotateHolder
+		w.RotateHolder = func(ctx context.Context, r session.Rotation, use func(session.Session, user.User)) (session.Session, user.User, error) {
+			s, u, err := rotate(ctx, r, use)
+			w.step(grace)
+			return s, u, errors.Join(err, &store.UnavailableError{Err: errors.New("stalled")})
+		}
+		if _, err := w.refresh(t.Context(), phone.Refresh, ""); err == nil {
+			t.Fatal("told")
+		}
+		w.RotateHolder = rotate
+		w.step(3 * time.Second)
+		next, err := w.refresh(t.Context(), phone.Refresh, "")
+		if err != nil || !w.valid(t, next) {
+			t.Fatalf("the retry: %v", err)
+		}
+		if _, err := w.refresh(t.Context(), next.Refresh, ""); err != nil {
+			t.Errorf("its child: %v", err)
 		}
 	})
 }

@@ -25,7 +25,8 @@ type Config struct {
 	Store    Store
 	Idle     time.Duration // how long an unused session lives
 	Absolute time.Duration // how long any session lives
-	// Grace is how long after a rotation the parent brings the same child again.
+	// Grace is how long after a rotation the parent brings the same child again, or
+	// after this process had to say that it does not know of the rotation.
 	Grace time.Duration
 	Now   func() time.Time // time.Now everywhere but in tests
 }
@@ -34,10 +35,12 @@ type Config struct {
 // concurrent use.
 type Service struct {
 	Config
+
+	doubts doubts
 }
 
 // New returns a Service.
-func New(c Config) *Service { return &Service{c} }
+func New(c Config) *Service { return &Service{Config: c, doubts: doubts{of: map[ID]doubt{}}} }
 
 // Opening is a sign-in: whose it is and where it comes from.
 type Opening struct {
@@ -85,7 +88,8 @@ type Rotated struct {
 
 // Rotate exchanges a generation of a session for the next one by means of swap. Concurrent
 // callers that hold the same generation get the same child, so two tabs or a
-// lost answer sign nobody out, and a session cannot fork.
+// lost answer sign nobody out, and a session cannot fork. Where the database did not tell
+// what became of a rotation, the grace begins when the holder is told so by an error.
 //
 // It returns [ErrEnded] for a session that is over, [ErrWrongMode], [ErrAhead]
 // for a generation that this database never issued, and [ErrReused] when a
@@ -94,16 +98,25 @@ type Rotated struct {
 func (s *Service) Rotate(ctx context.Context, p Presented, swap Swap) (Rotated, error) {
 	now := s.clock()
 	retry := hashRetryKey(p.ID, p.RetryKey)
-	rotated, err := swap(ctx, Rotation{
+	r := Rotation{
 		ID: p.ID, UserID: p.UserID, Mode: p.Mode, From: p.Generation, Retry: retry,
 		At: now, IdleUntil: now.Add(s.Idle),
-	})
+	}
+	rotated, err := swap(ctx, r)
 	if err == nil {
 		return Rotated{Session: rotated}, nil
 	}
 	if !errors.Is(err, ErrConflict) {
+		if untold(err) {
+			s.doubts.note(r, s.clock(), s.Grace)
+		}
 		return Rotated{}, fmt.Errorf("session: rotate: %w", err)
 	}
+	return s.lost(ctx, p, retry, now)
+}
+
+// lost tells why the compare-and-swap for p, which came at now, found another state.
+func (s *Service) lost(ctx context.Context, p Presented, retry RetryKey, now time.Time) (Rotated, error) {
 	current, err := s.Store.ByID(ctx, p.ID)
 	if errors.Is(err, ErrNotFound) {
 		return Rotated{}, ErrEnded
@@ -134,8 +147,8 @@ func (s *Service) repeats(current Session, gen Generation, retry RetryKey, now t
 	if gen != current.Generation-1 {
 		return false
 	}
-	since := now.Sub(current.LastUsedAt)
-	return since <= s.Grace || retry != "" && retry == current.Retry && since <= retryWindow
+	return now.Sub(s.doubts.known(current)) <= s.Grace ||
+		retry != "" && retry == current.Retry && now.Sub(current.LastUsedAt) <= retryWindow
 }
 
 // Alive returns the session if it is not over and is the user's, or [ErrEnded].
