@@ -78,7 +78,9 @@ type Outcome struct {
 // Commit reads the feed before it returns.
 func (l *Ledger) Commit(ctx context.Context, act func(ctx context.Context) (Outcome, error)) error {
 	var done Outcome
+	began := false
 	err := l.InTx(ctx, func(ctx context.Context) error {
+		began = true
 		var err error
 		if done, err = act(ctx); err != nil {
 			return err
@@ -98,6 +100,8 @@ func (l *Ledger) Commit(ctx context.Context, act func(ctx context.Context) (Outc
 		l.doubts.Add(1)
 		l.Revocations.Wake()
 		return err
+	case !began:
+		return err // what is in doubt may be still under way
 	}
 	if failed := l.settle(ctx); failed != nil {
 		return failed

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/store"
 	"github.com/jotgate/jotgate/internal/user"
@@ -69,6 +70,46 @@ func TestRefreshThatTheDatabaseStalled(t *testing.T) {
 		}
 		if _, err := w.refresh(t.Context(), next.Refresh, ""); err != nil {
 			t.Errorf("its child: %v", err)
+		}
+	})
+}
+
+// TestLogoutThatLandsLate is answered by an error, then somebody gives up waiting for the
+// database, then it is committed after all. Who tries again is told that it is done, and
+// it is so in this process.
+func TestLogoutThatLandsLate(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		u := w.register(t, "ada")
+		laptop := w.login(t, "ada", passOne)
+		logout := func() error { return w.Logout(t.Context(), string(laptop.Session.ID), string(u.ID), visit()) }
+		inTx, errLost := w.InTx, errors.New("stalled")
+		ran, land, landed := make(chan struct{}), make(chan struct{}), make(chan error)
+		w.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
+			go func() {
+				landed <- inTx(ctx, func(ctx context.Context) error {
+					defer func() { <-land }()
+					defer close(ran)
+					return f(ctx)
+				})
+			}()
+			<-ran
+			return errLost
+		}
+		if err := logout(); !errors.Is(err, errLost) {
+			t.Fatal(err)
+		}
+		w.InTx = func(context.Context, func(context.Context) error) error { return errLost }
+		if err := w.Record(t.Context(), audit.Event{Kind: audit.LoginRefused}); !errors.Is(err, errLost) {
+			t.Fatal(err)
+		}
+		close(land)
+		if err := <-landed; err != nil {
+			t.Fatal(err)
+		}
+		w.InTx = inTx
+		if err := logout(); err != nil || w.valid(t, laptop) {
+			t.Errorf("the second try: %v", err)
 		}
 	})
 }
