@@ -94,10 +94,13 @@ func (g *group) do(ctx context.Context, t task) error {
 		if g.leave(m) {
 			return context.Cause(ctx)
 		}
-		select { // it was taken from the queue at the same moment
-		case p = <-m.turn:
+		select {
+		case p = <-m.turn: // at the same moment
 		case err := <-m.result:
 			return err
+		default: // its group waits for another process; there is nothing to do in its turn
+			m.over <- context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 	failed := m.run(p) //nolint:contextcheck // m has it

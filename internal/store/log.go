@@ -9,8 +9,13 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// slow is from when on a statement is worth a line in the log.
-const slow = 500 * time.Millisecond
+const (
+	// slow is from when on a statement is worth a line in the log.
+	slow = 500 * time.Millisecond
+	// keepPrepared is what GORM's cache takes for ever by. Where statements expire, it
+	// closes one that a request is about to use, or forgets to close it.
+	keepPrepared = 10 * 365 * 24 * time.Hour
+)
 
 // config is how GORM works on both databases. It opens no transaction that was
 // not asked for, and selects columns by name, so that a column that a newer
@@ -18,6 +23,7 @@ const slow = 500 * time.Millisecond
 func config(log *slog.Logger, prepare bool) *gorm.Config {
 	return &gorm.Config{
 		PrepareStmt:            prepare,
+		PrepareStmtTTL:         keepPrepared,
 		SkipDefaultTransaction: true,
 		TranslateError:         true,
 		QueryFields:            true,
