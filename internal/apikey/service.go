@@ -12,8 +12,12 @@ import (
 	"github.com/jotgate/jotgate/internal/scope"
 )
 
-// touchEach is how often the use of one key is written down.
-const touchEach = time.Minute
+const (
+	// touchEach is how often the use of one key is written down.
+	touchEach = time.Minute
+	// touchPatience is how long whoever presents a key waits for that.
+	touchPatience = 250 * time.Millisecond
+)
 
 // Service applies the rules of keys. Create one with [New]; it is safe for
 // concurrent use.
@@ -96,13 +100,16 @@ func (s *Service) Find(ctx context.Context, secret string) (Key, error) {
 	return k, nil
 }
 
-// Used writes down that k was used just now, at most once a minute.
+// Used writes down that k was used just now, at most once a minute, or gives up soon: a
+// database that takes no writes keeps nobody out who can be known without.
 func (s *Service) Used(ctx context.Context, k Key) error {
 	at := s.now().UTC()
 	// One that lies ahead was written by a clock that has stepped back since.
 	if since := at.Sub(k.LastUsedAt); since >= 0 && since < touchEach {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, touchPatience)
+	defer cancel()
 	if err := s.Store.Touch(ctx, k.ID, at, at.Add(-touchEach)); err != nil {
 		return fmt.Errorf("apikey: write last use: %w", err)
 	}

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -227,5 +228,22 @@ func TestAPIKeyIsTakenWhileNothingCanBeWritten(t *testing.T) {
 	var unused int
 	if err := a.db.SQLDB()["readers"].QueryRowContext(t.Context(), "SELECT count(*) FROM api_keys WHERE last_used_at = 0").Scan(&unused); err != nil || unused != 1 {
 		t.Error(errors.Join(err, fmt.Errorf("%d unused keys", unused)))
+	}
+}
+
+// What waits to be written down keeps nobody waiting.
+func TestAPIKeyIsTakenWhileAWriterStalls(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	key, _ := a.key(a.login("ada", "bearer").bearer(t), object{"name": "k"})
+	if err := a.db.InTx(t.Context(), func(context.Context) error {
+		begin := time.Now()
+		a.do("GET", "/v1/me", nil, key).want(t, 200, "")
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("answered after %s", took)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
