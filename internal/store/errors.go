@@ -71,7 +71,7 @@ func unavailable(err error) bool {
 	for _, gone := range []error{
 		errAlongside,
 		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, pgconn.ErrConnClosed, io.EOF, io.ErrUnexpectedEOF,
-		// With ctx alive, these are of somebody else who prepared the same statement.
+		// With ctx alive, these are of a transaction that others share.
 		context.Canceled, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, gone) {

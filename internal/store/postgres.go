@@ -100,6 +100,15 @@ func (d *postgresDialect) pools() map[string]*sql.DB { return map[string]*sql.DB
 
 func (d *postgresDialect) lockRows() string { return " FOR UPDATE" }
 
+func (d *postgresDialect) writable(q *gorm.DB) error {
+	var not bool
+	err := q.Raw("SELECT current_setting('transaction_read_only')::boolean").Scan(&not).Error
+	if err == nil && not {
+		err = &UnavailableError{errors.New("it takes no writes")}
+	}
+	return err
+}
+
 // turn is held until the transaction is over, and by then others see its rows.
 func (d *postgresDialect) turn(q *gorm.DB, t turn) error {
 	return q.Exec("SELECT pg_advisory_xact_lock(?)", int64(t)).Error

@@ -38,7 +38,8 @@ type Config struct {
 	// Logger receives statements that were slow, without their values.
 	Logger *slog.Logger
 	// Timeout bounds a transaction, or a method outside of one, waiting for a
-	// connection included. Zero stands for 10 seconds.
+	// connection included; of one that reads SQLite it bounds that waiting alone. Zero
+	// stands for 10 seconds.
 	Timeout time.Duration
 	// Spans is where connections make a span of each statement; nil is nowhere.
 	Spans trace.TracerProvider
@@ -64,6 +65,8 @@ type server interface {
 	listen(ctx context.Context, heard func()) error
 	// whole returns ErrHalfCopied while a Copy into the database is not done.
 	whole(ctx context.Context) error
+	// writable returns an error unless the transaction q may write.
+	writable(q *gorm.DB) error
 	// rotate scans what rotateHolderFree finds, in a transaction that others may share. It
 	// returns errAlone if nothing was changed.
 	rotate(ctx context.Context, values, dest []any) error
@@ -106,7 +109,8 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return nil, errors.New("store: the database URL must begin with sqlite: or postgres://")
 }
 
-// Close closes all connections. It waits for statements that run.
+// Close closes all connections, those on which a statement runs when it is over. Nobody
+// may use db any more.
 func (db *DB) Close() error {
 	var errs []error
 	for name, pool := range db.SQLDB() {
@@ -122,6 +126,9 @@ func (db *DB) Close() error {
 func (db *DB) Ping(ctx context.Context) error {
 	return db.InTx(ctx, func(ctx context.Context) error {
 		return write(ctx, db, "ping", func(ctx context.Context, q *gorm.DB) error {
+			if db.server != nil {
+				return db.server.writable(q.WithContext(ctx))
+			}
 			return q.WithContext(ctx).Exec("SELECT 1").Error
 		})
 	})

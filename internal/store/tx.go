@@ -50,8 +50,9 @@ func (db *DB) together(ctx context.Context, f func(ctx context.Context, tx *gorm
 }
 
 // read runs a query: in the transaction of ctx, or on a reader. With SQLite it is what
-// waits for a reader that ctx ends, and not the query: that waits for nobody, and being
-// ready to interrupt it costs a fifth of it.
+// waits for a reader that ctx ends, and not the query: that waits for nobody, but for five
+// seconds at most while another process mends what a third one left. Being ready to
+// interrupt it costs a fifth of it.
 func read[T any](ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) (T, error)) (v T, err error) {
 	if _, ok := db.tx(ctx); ok || db.reading == nil {
 		return run(ctx, db, db.readers, op, f)
