@@ -80,18 +80,17 @@ func (g *Gate) login(ctx context.Context, c Credentials, v *flow.Visit) (Tokens,
 	if err := g.take(ctx, g.Limits.Login, v.AddressKey, v); err != nil {
 		return Tokens{}, err
 	}
+	var t Tokens
 	a, err := g.Users.Authenticate(ctx, c.Identifier, c.Password)
-	if err != nil {
-		return Tokens{}, g.refuseLogin(ctx, a, err, v)
+	if err == nil {
+		t, err = g.enter(ctx, a, c, v)
 	}
-	t, err := g.enter(ctx, a, c, v)
-	if !errors.Is(err, errRenewed) {
-		return t, err
+	if errors.Is(err, errRenewed) {
+		if a, err = g.Users.AuthenticateAgain(ctx, a, c.Password); err == nil {
+			t, err = g.enter(ctx, a, c, v)
+		}
 	}
-	if a, err = g.Users.AuthenticateAgain(ctx, a, c.Password); err != nil {
-		return Tokens{}, g.refuseLogin(ctx, a, err, v)
-	}
-	return g.enter(ctx, a, c, v)
+	return t, g.refuseLogin(ctx, a, err, v)
 }
 
 // refuseLogin puts a wrong password on record, and returns err.
@@ -153,25 +152,33 @@ func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated) (user.User,
 	return u, g.Users.Succeeded(ctx, a)
 }
 
-// confirm checks the current password of a signed-in user. A user who has gone
-// in the meantime has no session either.
-func (g *Gate) confirm(ctx context.Context, who Caller, plain string, v *flow.Visit) (user.Authenticated, error) {
+// confirmed has act do what takes the current password of a signed-in user, which is
+// plain. act returns what [Gate.stillOpens] does if that is not so any more.
+func (g *Gate) confirmed(ctx context.Context, who Caller, plain string, v *flow.Visit, act func(user.Authenticated) error) error {
 	if err := who.signedIn(); err != nil {
-		return user.Authenticated{}, err
+		return err
 	}
 	if err := g.take(ctx, g.Limits.Password, string(who.User.ID), v); err != nil {
-		return user.Authenticated{}, err
+		return err
 	}
 	a, err := g.Users.Confirm(ctx, who.User.ID, plain)
-	switch {
-	case errors.Is(err, user.ErrBadCredentials):
-		return a, g.Refuse(ctx, audit.Event{
+	if errors.Is(err, user.ErrNotFound) {
+		return session.ErrEnded // with the user
+	}
+	if err == nil {
+		err = act(a)
+	}
+	if errors.Is(err, errRenewed) {
+		if a, err = g.Users.AuthenticateAgain(ctx, a, plain); err == nil {
+			err = act(a)
+		}
+	}
+	if errors.Is(err, user.ErrBadCredentials) {
+		return g.Refuse(ctx, audit.Event{
 			Kind: audit.PasswordRefused, UserID: string(who.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 		}, ErrReauthentication)
-	case errors.Is(err, user.ErrNotFound):
-		return a, session.ErrEnded
 	}
-	return a, err
+	return err
 }
 
 // draftError marks what is wrong with a registration itself, and says nothing.

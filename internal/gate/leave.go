@@ -135,26 +135,24 @@ func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChan
 	if err != nil {
 		return user.User{}, err
 	}
-	a, err := g.confirm(ctx, who, plain, v)
-	if err != nil {
-		return user.User{}, err
-	}
 	var renamed user.User
-	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		if renamed, err = g.stillOpens(ctx, a); err != nil {
-			return flow.Outcome{}, err
-		}
-		if c, err = rename(&renamed, c); err != nil {
-			return flow.Outcome{}, err
-		}
-		if err := g.Users.Store.Update(ctx, renamed.ID, c); err != nil {
-			return flow.Outcome{}, fmt.Errorf("gate: rename user: %w", err)
-		}
-		return flow.Outcome{Revoked: []revocation.Entry{g.Revocations.Changed(string(renamed.ID))}, Events: []audit.Event{{
-			Kind: audit.IdentityChanged, UserID: string(renamed.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
-		}}}, nil
+	err = g.confirmed(ctx, who, plain, v, func(a user.Authenticated) error {
+		return g.Commit(ctx, func(ctx context.Context) (_ flow.Outcome, err error) {
+			if renamed, err = g.stillOpens(ctx, a); err != nil {
+				return flow.Outcome{}, err
+			}
+			if c, err = rename(&renamed, c); err != nil {
+				return flow.Outcome{}, err
+			}
+			if err := g.Users.Store.Update(ctx, renamed.ID, c); err != nil {
+				return flow.Outcome{}, fmt.Errorf("gate: rename user: %w", err)
+			}
+			return flow.Outcome{Revoked: []revocation.Entry{g.Revocations.Changed(string(renamed.ID))}, Events: []audit.Event{{
+				Kind: audit.IdentityChanged, UserID: string(renamed.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+			}}}, nil
+		})
 	})
-	return renamed, afterConfirm(err)
+	return renamed, err
 }
 
 func parseIdentity(want IdentityChange) (user.Change, error) {
@@ -198,64 +196,49 @@ func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next str
 	if err := g.Users.CheckNew(who.User, next); err != nil {
 		return err
 	}
-	a, err := g.confirm(ctx, who, current, v)
-	if err != nil {
-		return err
-	}
-	hash, err := g.Users.Rehash(ctx, who.User, next)
-	if err != nil {
-		return err
-	}
-	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		u, err := g.stillOpens(ctx, a)
+	return g.confirmed(ctx, who, current, v, func(a user.Authenticated) error {
+		hash, err := g.Users.Rehash(ctx, who.User, next)
 		if err != nil {
-			return flow.Outcome{}, err
+			return err
 		}
-		if err := g.Users.Store.Update(ctx, u.ID, user.Change{PasswordHash: &hash}); err != nil {
-			return flow.Outcome{}, fmt.Errorf("gate: set password: %w", err)
-		}
-		w := session.Which{UserID: string(u.ID), Except: who.Session.ID}
-		revoked, err := g.end(ctx, w, session.ReasonPassword)
-		revoked = append(revoked, g.Revocations.Changed(string(u.ID)))
-		return flow.Outcome{Revoked: revoked, Events: []audit.Event{{
-			Kind: audit.PasswordChanged, UserID: string(u.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
-		}}}, err
+		return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+			u, err := g.stillOpens(ctx, a)
+			if err != nil {
+				return flow.Outcome{}, err
+			}
+			if err := g.Users.Store.Update(ctx, u.ID, user.Change{PasswordHash: &hash}); err != nil {
+				return flow.Outcome{}, fmt.Errorf("gate: set password: %w", err)
+			}
+			w := session.Which{UserID: string(u.ID), Except: who.Session.ID}
+			revoked, err := g.end(ctx, w, session.ReasonPassword)
+			revoked = append(revoked, g.Revocations.Changed(string(u.ID)))
+			return flow.Outcome{Revoked: revoked, Events: []audit.Event{{
+				Kind: audit.PasswordChanged, UserID: string(u.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+			}}}, err
+		})
 	})
-	return afterConfirm(err)
 }
 
 // Close deletes the caller, whose current password is plain, with all that is
 // theirs. It returns [ErrSessionNeeded] or [ErrReauthentication].
 func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *flow.Visit) error {
-	a, err := g.confirm(ctx, who, plain, v)
-	if err != nil {
-		return err
-	}
-	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		u, err := g.stillOpens(ctx, a)
-		if err != nil {
-			return flow.Outcome{}, err
-		}
-		revoked, err := g.end(ctx, session.Which{UserID: string(u.ID)}, session.ReasonClosed)
-		if err != nil {
-			return flow.Outcome{}, err
-		}
-		if err := g.Users.Store.Delete(ctx, u.ID); err != nil {
-			return flow.Outcome{}, fmt.Errorf("gate: delete user: %w", err)
-		}
-		_, entry := g.outdate(u)
-		return flow.Outcome{Revoked: append(revoked, entry), Events: []audit.Event{{
-			Kind: audit.UserDeleted, UserID: string(a.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
-		}}}, nil
+	return g.confirmed(ctx, who, plain, v, func(a user.Authenticated) error {
+		return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+			u, err := g.stillOpens(ctx, a)
+			if err != nil {
+				return flow.Outcome{}, err
+			}
+			revoked, err := g.end(ctx, session.Which{UserID: string(u.ID)}, session.ReasonClosed)
+			if err != nil {
+				return flow.Outcome{}, err
+			}
+			if err := g.Users.Store.Delete(ctx, u.ID); err != nil {
+				return flow.Outcome{}, fmt.Errorf("gate: delete user: %w", err)
+			}
+			_, entry := g.outdate(u)
+			return flow.Outcome{Revoked: append(revoked, entry), Events: []audit.Event{{
+				Kind: audit.UserDeleted, UserID: string(a.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+			}}}, nil
+		})
 	})
-	return afterConfirm(err)
-}
-
-// afterConfirm says of a password that was right and then was not any more what
-// is said of a wrong one.
-func afterConfirm(err error) error {
-	if errors.Is(err, user.ErrBadCredentials) {
-		return ErrReauthentication
-	}
-	return err
 }

@@ -1,0 +1,69 @@
+package gate_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/jotgate/jotgate/internal/audit"
+	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/session"
+	"github.com/jotgate/jotgate/internal/user"
+)
+
+// meanwhile changes the user after their password was found right, once.
+func (w *world) meanwhile(id user.ID, c user.Change) {
+	inTx := w.InTx
+	w.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
+		w.InTx = inTx
+		return errors.Join(w.db.Users().Update(ctx, id, c), inTx(ctx, f))
+	}
+}
+
+// TestHashRenewedMeanwhile has a login of the same user replace an outdated hash while
+// the user confirms something: their password is as right as before.
+func TestHashRenewedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		u := w.register(t, "ada")
+		found, err := w.Users.Store.ByID(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		renewed, outdated := found.PasswordHash, djangoHash
+		who, name := w.caller(t, w.login(t, "ada", passOne)), "grace"
+		for what, do := range map[string]func() error{
+			"rename": func() error {
+				_, err := w.ChangeIdentity(t.Context(), who, gate.IdentityChange{Username: &name}, passOne, visit())
+				return err
+			},
+			"password": func() error { return w.ChangePassword(t.Context(), who, passOne, passOne, visit()) },
+		} {
+			if err := w.db.Users().Update(t.Context(), u.ID, user.Change{PasswordHash: &outdated}); err != nil {
+				t.Fatal(err)
+			}
+			w.meanwhile(u.ID, user.Change{PasswordHash: &renewed})
+			if err := do(); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+}
+
+// TestRefusedMeanwhile holds that what is refused because of what changed while the hash
+// ran is on record as what was refused at once.
+func TestRefusedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		u := w.register(t, "ada")
+		who, yes, other := w.caller(t, w.login(t, "ada", passOne)), true, "x"
+		w.meanwhile(u.ID, user.Change{PasswordHash: &other})
+		if err := w.Close(t.Context(), who, passOne, visit()); !errors.Is(err, gate.ErrReauthentication) || w.events.last() != audit.PasswordRefused {
+			t.Errorf("close: %v, event %q", err, w.events.last())
+		}
+		b := w.register(t, "bob")
+		w.meanwhile(b.ID, user.Change{Disabled: &yes})
+		c := gate.Credentials{Identifier: "bob", Password: passOne, Mode: session.Bearer}
+		if _, err := w.Login(t.Context(), c, visit()); !errors.Is(err, user.ErrBadCredentials) || w.events.last() != audit.LoginRefused {
+			t.Errorf("login: %v, event %q", err, w.events.last())
+		}
+	})
+}
