@@ -31,8 +31,8 @@ type Feed struct {
 	now    func() time.Time
 	wanted chan struct{}
 
-	syncing sync.Mutex // one Sync at a time; guards keys
-	keys    bool       // KeyRevoked is owed a call
+	syncing chan struct{} // one Sync at a time; guards keys
+	keys    bool          // KeyRevoked is owed a call
 
 	mu       sync.RWMutex
 	sessions map[string]time.Time // id -> ExpiresAt
@@ -51,7 +51,7 @@ type Feed struct {
 // accepted, leeway included: an entry is kept that long.
 func NewFeed(store Store, life func() time.Duration, now func() time.Time) *Feed {
 	return &Feed{
-		store: store, life: life, now: now, wanted: make(chan struct{}, 1), tick: make(chan struct{}),
+		store: store, life: life, now: now, wanted: make(chan struct{}, 1), syncing: make(chan struct{}, 1), tick: make(chan struct{}),
 		sessions: map[string]time.Time{}, users: map[string]Entry{},
 	}
 }
@@ -149,9 +149,21 @@ func (f *Feed) Wanted() <-chan struct{} { return f.wanted }
 // Sync reads what others have appended since the last Sync, and forgets what has
 // expired.
 func (f *Feed) Sync(ctx context.Context) error {
-	f.syncing.Lock()
-	defer f.syncing.Unlock()
+	if err := f.lock(ctx); err != nil {
+		return err
+	}
+	defer func() { <-f.syncing }()
 	return f.syncLocked(ctx)
+}
+
+// lock waits for whoever reads the feed, which a disk may stall.
+func (f *Feed) lock(ctx context.Context) error {
+	select {
+	case f.syncing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("revocation: wait for another one to read the feed: %w", context.Cause(ctx))
+	}
 }
 
 // Recall reads again what may be forgotten of tokens issued at issuedAt, and nothing
@@ -161,8 +173,10 @@ func (f *Feed) Recall(ctx context.Context, issuedAt time.Time) error {
 	if !f.forgotten(issuedAt) {
 		return nil
 	}
-	f.syncing.Lock()
-	defer f.syncing.Unlock()
+	if err := f.lock(ctx); err != nil {
+		return err
+	}
+	defer func() { <-f.syncing }()
 	if !f.forgotten(issuedAt) {
 		return nil // somebody else has just done it
 	}
