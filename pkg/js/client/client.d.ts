@@ -89,7 +89,10 @@ export interface Client {
    * stream. If the session is over, the first answer is returned; if that cannot be told, what is in the way is thrown.
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
-  /** Refreshes now, and returns whether the browser is signed in. It throws if that cannot be told. */
+  /**
+   * Refreshes now, and returns whether the browser is signed in. It throws if that cannot be told: without a network, or
+   * if somebody else than jotgate answers.
+   */
   refresh(): Promise<boolean>;
   /** Calls listener when somebody signs in or out, in whatever tab. Returns a function that stops it. */
   onChange(listener: (state: SignInState) => void): () => void;

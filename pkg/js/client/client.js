@@ -21,18 +21,24 @@ const STALE = ['invalid-token', 'no-credentials'];
 /** What the server says when there is no session left to refresh. */
 const UNAUTHORIZED = 401;
 
+/** The type of a problem document of jotgate, up to its code. */
+const PROBLEM = 'urn:jotgate:problem:';
+
+/** The code of an error that jotgate did not write. */
+const UNKNOWN = 'unknown';
+
 /** An answer of the server that is an error (RFC 9457). */
 export class ProblemError extends Error {
   /**
    * @param {number} status of the answer
-   * @param {object} problem the document, or {} if the answer held none
+   * @param {object} problem the document, or {} if the answer held none of jotgate
    * @param {Headers} headers of the answer
    */
   constructor(status, problem, headers) {
     super(problem.detail ?? problem.title ?? `the server answered ${status}`);
     this.name = 'ProblemError';
     this.status = status;
-    this.code = problem.code ?? 'unknown';
+    this.code = problem.code ?? UNKNOWN;
     this.errors = problem.errors ?? [];
     this.requestId = problem.request_id ?? headers.get('X-Request-Id');
     const seconds = headers.get('Retry-After');
@@ -160,7 +166,8 @@ class Client {
 
   /**
    * Refreshes now, and returns whether the browser is signed in. It throws if that
-   * cannot be told: without a network, or from a server that is overloaded.
+   * cannot be told: without a network, from a server that is overloaded, or if it is
+   * not jotgate that answers.
    */
   refresh() {
     return this.#turns.take(() => this.#refresh());
@@ -198,7 +205,7 @@ class Client {
       this.#know(answer);
       return true;
     } catch (err) {
-      if (!(err instanceof ProblemError && err.status === UNAUTHORIZED)) throw err;
+      if (!(err instanceof ProblemError && err.status === UNAUTHORIZED && err.code !== UNKNOWN)) throw err;
       this.#retry.drop();
       this.#signOut();
       return false;
@@ -370,9 +377,12 @@ async function isStale(answer) {
   return STALE.includes(code);
 }
 
-/** Returns what a good answer says, and throws what another one says. */
+/** Returns what a good answer of jotgate says, and throws what another one says. */
 async function read(answer) {
-  if (!answer.ok) throw new ProblemError(answer.status, await problemOf(answer), answer.headers);
+  if (!answer.ok) {
+    const problem = await problemOf(answer);
+    throw new ProblemError(answer.status, problem.type === PROBLEM + problem.code ? problem : {}, answer.headers);
+  }
   return answer.status === 204 ? undefined : answer.json();
 }
 

@@ -112,7 +112,7 @@ export function json(status, body) {
 }
 
 export function problem(status, code, headers = {}) {
-  const body = JSON.stringify({ status, code, title: code, request_id: 'R1', errors: [{ pointer: '/password', code: 'too-short', detail: 'Longer.' }] });
+  const body = JSON.stringify({ type: `urn:jotgate:problem:${code}`, status, code, title: code, request_id: 'R1', errors: [{ pointer: '/password', code: 'too-short', detail: 'Longer.' }] });
   return new Response(body, { status, headers: { 'Content-Type': 'application/problem+json', ...headers } });
 }
 
