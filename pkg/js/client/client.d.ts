@@ -52,7 +52,7 @@ export class ProblemError extends Error {
   readonly code: string;
   readonly errors: FieldError[];
   readonly requestId: string | null;
-  /** Seconds after which to try again, if the server said so. */
+  /** Seconds from the answer on after which to try again, if the server said so. */
   readonly retryAfter: number | null;
 }
 
@@ -87,11 +87,13 @@ export interface Client {
    * Is fetch for any API of the origin, with the cookies; another origin is a TypeError. An answer of code
    * invalid-token or no-credentials is followed by a refresh, and the request is sent once more unless its body is a
    * stream. If the session is over, the first answer is returned; if that cannot be told, what is in the way is thrown.
+   * Requests of a tab that wait together share what comes of the refresh. A server that says Retry-After is not asked
+   * before, for an hour at most: until then the same error is thrown.
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /**
-   * Refreshes now, and returns whether the browser is signed in. It throws if that cannot be told: without a network, or
-   * if somebody else than jotgate answers.
+   * Refreshes now, whatever came of it before, and returns whether the browser is signed in. It throws if that cannot
+   * be told: without a network, from a server that is overloaded, or if it is not jotgate that answers.
    */
   refresh(): Promise<boolean>;
   /** Calls listener when somebody signs in or out, in whatever tab. Returns a function that stops it. */

@@ -15,6 +15,9 @@ const PATIENCE = 20_000;
 /** How long a tab shows the others that it has refreshed, in milliseconds. */
 const SHOWN = 10_000;
 
+/** How long at most a server is not asked again that says when, in seconds. */
+const MAX_WAIT = 3600;
+
 /** What the server says of a session that a refresh may save. */
 const STALE = ['invalid-token', 'no-credentials'];
 
@@ -66,6 +69,7 @@ class Client {
   #state = null; // 'signed-in', 'signed-out', or null while nobody asked
   #since = -Infinity; // when #state was last set
   #session = null; // the id of the session behind the cookies, as far as known
+  #outcome = null; // of the last refresh of this tab that is over
 
   constructor({
     baseURL = globalThis.location?.origin,
@@ -150,7 +154,7 @@ class Client {
    * the access token is missing or not valid is followed by a refresh, and the
    * request is sent once more unless its body is a stream. If the refresh says that
    * the session is over, the first answer is returned; if it fails for another
-   * reason, that is thrown.
+   * reason, that is thrown, until a Retry-After is over.
    */
   async fetch(input, init = {}) {
     const request = input instanceof Request ? input : null;
@@ -158,8 +162,9 @@ class Client {
     if (url.origin !== this.#origin) throw new TypeError(`jotgate: ${url.origin} is not ${this.#origin}`);
     const send = (target) => this.#send(target, { ...init, credentials: 'include' });
     const sent = Date.now();
+    const before = this.#outcome;
     const answer = await send(request ? request.clone() : url.href);
-    if (!(await isStale(answer)) || !(await this.#renew(sent))) return answer;
+    if (!(await isStale(answer)) || !(await this.#renew(sent, before))) return answer;
     const stream = typeof ReadableStream !== 'undefined' && init.body instanceof ReadableStream;
     return stream ? answer : send(request ?? url.href);
   }
@@ -190,12 +195,36 @@ class Client {
     this.#listeners.clear();
   }
 
-  /** Refreshes unless somebody has since the time sent, and returns whether there is a session. */
-  #renew(sent) {
-    return this.#turns.take(async () => (await this.#turns.refreshedSince(sent)) || this.#refresh());
+  /**
+   * Refreshes for a request that was sent at the time sent, when before was the
+   * outcome, and returns whether there is a session. A refresh that has come to its
+   * end since then counts for the request too, and so does one after which the server
+   * wants to be left alone.
+   */
+  #renew(sent, before) {
+    return this.#turns.take(async () => {
+      if (await this.#turns.refreshedSince(sent)) return true;
+      const shared = this.#outcome !== before || (await this.#isTooEarly());
+      return shared ? this.#outcome.result : this.#refresh();
+    });
   }
 
+  /** Reports whether the server has said to come later, and nobody had a better answer since. */
+  async #isTooEarly() {
+    const { at, wait } = this.#outcome ?? {};
+    const since = Date.now() - at;
+    return since >= 0 && since < wait && !(await this.#turns.refreshedSince(at));
+  }
+
+  /** Refreshes, and keeps the outcome for the requests that are waiting. */
   async #refresh() {
+    const result = this.#exchange();
+    const [{ reason }] = await Promise.allSettled([result]);
+    this.#outcome = { result, at: Date.now(), wait: Math.min(reason?.retryAfter ?? 0, MAX_WAIT) * 1000 };
+    return result;
+  }
+
+  async #exchange() {
     const headers = { 'Idempotency-Key': this.#retry.take() };
     try {
       const answer = await this.#call('POST', '/v1/refresh', undefined, headers);
@@ -257,7 +286,7 @@ class Client {
   /** Takes a message of another tab, which may come after what this one did later. */
   #hear(message) {
     const { type, at } = message ?? {};
-    if (type === 'refreshed') this.#turns.heard(at);
+    if (type === 'refreshed' || type === 'signed-in') this.#turns.heard(at);
     if (!(at >= this.#since)) return;
     if (type === 'signed-in') this.#set('signed-in', at);
     if (type === 'signed-out' && this.#state !== 'signed-out') {
