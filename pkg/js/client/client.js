@@ -287,7 +287,7 @@ class Client {
   #hear(message) {
     const { type, at } = message ?? {};
     if (type === 'refreshed' || type === 'signed-in') this.#turns.heard(at);
-    if (!(at >= this.#since)) return;
+    if (!(at >= past(this.#since))) return;
     if (type === 'signed-in') this.#set('signed-in', at);
     if (type === 'signed-out' && this.#state !== 'signed-out') {
       this.#session = null;
@@ -335,11 +335,12 @@ class Turns {
 
   /** Notes that there are new cookies as of the time at. */
   heard(at) {
-    if (Number.isFinite(at) && at <= Date.now()) this.#last = Math.max(this.#last, at);
+    if (Number.isFinite(at) && at <= Date.now()) this.#last = Math.max(past(this.#last), at);
   }
 
   /** Reports whether there are newer cookies than a request had that was sent at the time sent. */
   async refreshedSince(sent) {
+    this.#last = past(this.#last);
     if (this.#last < sent && this.#locks?.query) {
       const { held = [] } = await this.#locks.query();
       for (const { name } of held) {
@@ -380,6 +381,11 @@ class RetryKey {
     this.#value = null;
     this.#storage?.removeItem(this.#name);
   }
+}
+
+/** Returns the time at, or -Infinity if a clock that was set back has put it into the future. */
+function past(at) {
+  return at > Date.now() ? -Infinity : at;
 }
 
 function randomKey() {
