@@ -67,7 +67,7 @@ class Client {
   #channel = null;
   #listeners = new Set();
   #state = null; // 'signed-in', 'signed-out', or null while nobody asked
-  #since = -Infinity; // when #state was last set
+  #since = -Infinity; // the time as of which #state holds
   #session = null; // the id of the session behind the cookies, as far as known
   #outcome = null; // of the last refresh of this tab that is over
 
@@ -121,15 +121,18 @@ class Client {
 
   /** Returns the signed-in user and the session. */
   async me() {
+    const sent = Date.now();
     const answer = await this.#authorized('GET', '/v1/me');
-    this.#know(answer);
+    this.#know(answer.session, sent);
     return answer;
   }
 
   /** Returns the user's sessions, the one used last first. */
   async sessions() {
+    const sent = Date.now();
     const { sessions } = await this.#authorized('GET', '/v1/sessions');
-    this.#session = sessions.find((s) => s.current)?.id ?? this.#session;
+    const current = sessions.find((s) => s.current);
+    if (current) this.#know(current, sent);
     return sessions;
   }
 
@@ -226,12 +229,13 @@ class Client {
 
   async #exchange() {
     const headers = { 'Idempotency-Key': this.#retry.take() };
+    const sent = Date.now();
     try {
       const answer = await this.#call('POST', '/v1/refresh', undefined, headers);
       this.#retry.drop();
       const at = this.#turns.refreshed();
       this.#tell('refreshed', at);
-      this.#know(answer);
+      this.#know(answer.session, sent);
       return true;
     } catch (err) {
       if (!(err instanceof ProblemError && err.status === UNAUTHORIZED && err.code !== UNKNOWN)) throw err;
@@ -256,11 +260,15 @@ class Client {
     if (this.#state !== 'signed-out') this.#become('signed-out');
   }
 
-  /** Notes what an answer says of the session, which is no news to anybody. */
-  #know({ session }) {
+  /**
+   * Notes the session of an answer, which is no news to anybody. The request was sent
+   * at the time sent: who signed in or out later may have changed what it found.
+   */
+  #know(session, sent) {
+    if (sent < past(this.#since)) return;
     this.#session = session?.id ?? null;
     this.#state = 'signed-in';
-    this.#since = Date.now();
+    this.#since = sent;
   }
 
   /** Tells the other tabs and the listeners here. */
@@ -288,11 +296,9 @@ class Client {
     const { type, at } = message ?? {};
     if (type === 'refreshed' || type === 'signed-in') this.#turns.heard(at);
     if (!(at >= past(this.#since))) return;
-    if (type === 'signed-in') this.#set('signed-in', at);
-    if (type === 'signed-out' && this.#state !== 'signed-out') {
-      this.#session = null;
-      this.#set('signed-out', at);
-    }
+    if (type !== 'signed-in' && type !== 'signed-out') return;
+    this.#session = null; // another one, or none
+    if (type === 'signed-in' || this.#state !== type) this.#set(type, at);
   }
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { World, problem, settle } from './world.js';
+import { World, json, problem, settle } from './world.js';
 
 /** Stops the clock and returns what sets it. */
 function stopClock(t) {
@@ -58,4 +58,18 @@ test('a refresh after the clock was set back counts for who waits', async (t) =>
   release(problem(401, 'invalid-token'));
   await late;
   assert.equal(world.count('POST /v1/refresh'), 2);
+});
+
+test('a tab whose clock was set back learns of another session', async (t) => {
+  const set = stopClock(t);
+  const world = new World().signedIn();
+  const client = world.tab();
+  const heard = [];
+  client.onChange((state) => heard.push(state));
+  await client.refresh();
+  set('11:00:00');
+  world.next = [() => json(200, { user: {}, session: { id: 'S9' } })];
+  await client.me();
+  await client.endSession('S9');
+  assert.deepEqual(heard, ['signed-out']);
 });
