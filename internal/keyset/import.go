@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	minRSABits     = 2048 // RFC 7518, section 3.3
-	maxRSABits     = 4096 // beyond, one signature costs tens of milliseconds
-	minRSAExponent = 65537
+	minRSABits = 2048 // RFC 7518, section 3.3
+	maxRSABits = 4096 // beyond, one signature costs tens of milliseconds
+	// rsaExponent is the one that pkg/bearer and the verifier for Node take: either
+	// refuses a whole JWK set for a key with another one.
+	rsaExponent = 65537
 )
 
 // Import adds a private key that was made elsewhere: one in PEM (PKCS #8,
@@ -146,8 +148,8 @@ func algorithmOf(key crypto.Signer) (Algorithm, error) {
 		if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 			return "", fmt.Errorf("%w: RSA of %d bits, want %d to %d", ErrUnusableKey, bits, minRSABits, maxRSABits)
 		}
-		if k.E < minRSAExponent {
-			return "", fmt.Errorf("%w: RSA with public exponent %d, want at least %d", ErrUnusableKey, k.E, minRSAExponent)
+		if k.E != rsaExponent {
+			return "", fmt.Errorf("%w: RSA with public exponent %d, want %d", ErrUnusableKey, k.E, rsaExponent)
 		}
 		return RS256, nil
 	}

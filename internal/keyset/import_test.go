@@ -198,6 +198,8 @@ func TestImportRefuses(t *testing.T) {
 		{"RSA 4484", pkcs8(rsaKeyOf(mersenne(2203), mersenne(2281), 65537)), keyset.RS256, "of 4484 bits, want 2048 to 4096"},
 		{"RSA with e 3", jwkOf(rsaKey(2048, 3)), keyset.RS256, "public exponent 3"},
 		{"RSA with e 65535", jwkOf(rsaKey(2048, 65535)), keyset.RS256, "public exponent 65535"},
+		{"RSA with e 65539", pkcs8(rsaKey(2048, 65539)), keyset.RS256, "public exponent 65539, want 65537"},
+		{"RSA with e 65539 as JWK", jwkOf(rsaKey(2048, 65539)), keyset.RS256, "public exponent 65539, want 65537"},
 		{"X25519", pkcs8(x25519), keyset.EdDSA, "not a P-256, Ed25519 or RSA key"},
 		{"public PEM", block("PUBLIC KEY", ecPublic), keyset.ES256, "holds no private key"},
 		{"public JWK", jwkOf(ec.Public()), keyset.ES256, "no private part"},
