@@ -29,8 +29,7 @@ export async function createVerifier(options) {
   if (feed !== undefined && feed.issuer !== issuer) {
     throw new TypeError('jotgate: feed is that of another issuer');
   }
-  const keys = await Remote.discover({ issuer, fetch, now });
-  feed?.onRevokedKey((kid) => keys.drop(kid));
+  const keys = await Remote.discover({ issuer, fetch, now, feed });
   return new Verifier({ issuer, audience, leeway, origins: [...origins], revoked, feed, now, keys });
 }
 

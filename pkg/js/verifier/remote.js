@@ -19,23 +19,26 @@ export class Remote {
   #url;
   #fetch;
   #now;
+  #revoked; // whether the feed knows that a kid is revoked
   #keys = { byKID: new Map(), renew: 0, expires: 0 };
   #fetching = null;
   #tried = -Infinity;
+  #dropped = -Infinity; // when a key that is revoked last ended the cool-down
   #failed = null;
 
   /**
    * Finds the issuer's keys through its metadata (RFC 8414, section 3).
    *
-   * @param {{issuer: string, fetch: typeof fetch, now: () => number}} options
+   * @param {{issuer: string, fetch: typeof fetch, now: () => number, feed?: import('./feed.js').RevocationFeed}} options
    */
-  static async discover({ issuer, fetch, now }) {
+  static async discover({ issuer, fetch, now, feed }) {
     const at = new URL(issuer);
     if (!['https:', 'http:'].includes(at.protocol)) {
       throw new Error('jotgate: issuer is not an http or https URL');
     }
     const r = new Remote();
     [r.#fetch, r.#now] = [fetch, now];
+    r.#revoked = (kid) => feed?.revokedKey(kid) ?? false;
     const path = at.pathname.replace(/\/$/, '');
     const { bytes } = await r.#get(`${at.origin}/.well-known/oauth-authorization-server${path}`);
     const metadata = JSON.parse(Buffer.from(bytes).toString());
@@ -48,6 +51,8 @@ export class Remote {
     }
     r.#url = keys.href;
     await r.#load();
+    feed?.onRevokedKey((kid) => r.#drop(kid));
+    [...r.#keys.byKID.keys()].filter(r.#revoked).forEach((kid) => r.#drop(kid)); // between that fetch and now
     return r;
   }
 
@@ -72,13 +77,10 @@ export class Remote {
     return known;
   }
 
-  /**
-   * Drops a key that was taken back, and has the keys fetched for the next token, or once the cool-down is over. Keys
-   * are used while the issuer is away, and who stole this one goes on signing.
-   *
-   * @param {string} kid
-   */
-  drop(kid) {
+  // Drops a key that was taken back: keys are used while the issuer is away, and who stole this one goes on signing. The
+  // next token, whoever signed it, has the keys fetched, so that the successor is there; a flood of such entries causes
+  // no flood of fetches.
+  #drop(kid) {
     const drop = () => {
       const byKID = new Map(this.#keys.byKID);
       byKID.delete(kid);
@@ -86,6 +88,11 @@ export class Remote {
     };
     drop();
     this.#fetching?.then(drop); // it may bring what was true before
+    const now = this.#now();
+    const since = now - this.#dropped;
+    if (since < 0 || since >= coolDown) {
+      [this.#dropped, this.#tried] = [now, -Infinity];
+    }
   }
 
   async #newKey(kid) {
@@ -124,6 +131,11 @@ export class Remote {
     const { bytes, life } = await this.#get(this.#url);
     const byKID = await parseKeys(bytes);
     const now = this.#now();
+    for (const kid of [...byKID.keys()].filter(this.#revoked)) {
+      // The replica that answered has not heard of it, nor of the successor.
+      byKID.delete(kid);
+      this.#tried = now + second - coolDown;
+    }
     this.#keys = { byKID, renew: now + life * 0.75, expires: now + life };
   }
 
