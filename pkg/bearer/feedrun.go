@@ -76,6 +76,7 @@ func (f *Feed) step(ctx context.Context, wait time.Duration) (more bool, err err
 	if f.cursor == "" {
 		wait = 0
 	}
+	asked := f.now()
 	p, err := f.ask(ctx, f.cursor, wait)
 	if e, ok := errors.AsType[*statusError](err); ok && e.status == http.StatusUnprocessableEntity {
 		f.cursor = "" // not one of this issuer's, whatever happened to it
@@ -90,7 +91,7 @@ func (f *Feed) step(ctx context.Context, wait time.Duration) (more bool, err err
 	}
 	f.cursor = p.Cursor
 	if !*p.More {
-		f.isComplete(f.now().Add(-p.lag()))
+		f.isComplete(p.asOf(asked.Add(wait)))
 	}
 	return *p.More, nil
 }

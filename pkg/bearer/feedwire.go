@@ -28,6 +28,7 @@ type page struct {
 	More    *bool   `json:"more"`
 	Lag     *int64  `json:"lag_ms"`
 	Entries []entry `json:"revocations"`
+	arrived time.Time
 }
 
 // entry names what ended, by the one of the first four members that is there. An
@@ -108,6 +109,16 @@ func (p *page) lag() time.Duration {
 	return time.Duration(min(*p.Lag, int64(maxLife/time.Millisecond))) * time.Millisecond
 }
 
+// asOf is what the issuer's knowledge was of when it answered, which it did until
+// held at the latest, by either clock: what took longer was the way.
+func (p *page) asOf(held time.Time) time.Time {
+	answered := p.arrived
+	if held.Before(answered) || held.Round(0).Before(answered.Round(0)) {
+		answered = held
+	}
+	return answered.Add(-p.lag())
+}
+
 // statusError is an answer other than 200.
 type statusError struct {
 	status     int
@@ -146,6 +157,7 @@ func (f *Feed) get(ctx context.Context, at string) (p *page, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	arrived := f.now() // with the head; the body may take its time
 	if res.StatusCode != http.StatusOK {
 		return nil, &statusError{status: res.StatusCode, retryAfter: retryAfter(res.Header)}
 	}
@@ -156,7 +168,7 @@ func (f *Feed) get(ctx context.Context, at string) (p *page, err error) {
 	case len(text) > maxPage:
 		return nil, fmt.Errorf("more than %d bytes", maxPage)
 	}
-	p = new(page)
+	p = &page{arrived: arrived}
 	if err := json.Unmarshal(text, p); err != nil {
 		return nil, errors.New("not a page of the feed") // err would quote it
 	}
