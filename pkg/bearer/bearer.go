@@ -263,7 +263,7 @@ func (v *Verifier) judge(ctx context.Context, token string, now time.Time) (*acc
 	if err != nil {
 		return nil, err
 	}
-	return &acceptance{keyID: h.KeyID, key: key, claims: *c, since: now}, nil
+	return &acceptance{keyID: h.KeyID, key: key, claims: *c, since: now.Round(0)}, nil
 }
 
 func (v *Verifier) key(ctx context.Context, kid string) (Key, error) {

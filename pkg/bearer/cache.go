@@ -34,7 +34,8 @@ type cacheShard struct {
 	turned     time.Time
 }
 
-// acceptance is what a token was found to be, from since until its exp.
+// acceptance is what a token was found to be, from since until its exp. since has no
+// monotonic reading: it is compared with a clock that can be put back.
 type acceptance struct {
 	token  string
 	keyID  string

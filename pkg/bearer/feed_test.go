@@ -11,11 +11,9 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
@@ -231,35 +229,6 @@ func TestIssuerWhoseOwnKnowledgeIsOld(t *testing.T) {
 			t.Errorf("staleness = %s", got)
 		}
 	})
-}
-
-// suspended is t on a machine that slept for d: its wall clock went on, and its
-// monotonic one did not.
-func suspended(t time.Time, d time.Duration) time.Time {
-	t = t.Add(d)
-	(*struct { // as package time has it
-		wall uint64
-		ext  int64
-		loc  *time.Location
-	})(unsafe.Pointer(&t)).ext -= int64(d)
-	return t
-}
-
-func TestStalenessCountsWhileTheMachineIsSuspended(t *testing.T) {
-	if now := time.Now(); suspended(now, time.Hour).Sub(now) != 0 {
-		t.Fatal("package time keeps its clocks otherwise")
-	}
-	var slept atomic.Int64
-	f := newAuthority().newFeed(t, func(c *bearer.FeedConfig) {
-		c.Now = func() time.Time { return suspended(time.Now(), time.Duration(slept.Load())) }
-	})
-	stop := follow(t, f)
-	check(t, f.Ready(t.Context()))
-	stop()
-	slept.Store(int64(time.Hour))
-	if f.Staleness() < time.Hour || f.Health() == nil {
-		t.Errorf("staleness = %s, %v", f.Staleness(), f.Health())
-	}
 }
 
 func TestOnStale(t *testing.T) {

@@ -1,0 +1,54 @@
+package bearer_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/jotgate/jotgate/pkg/bearer"
+)
+
+// suspended is t on a machine that slept for d: its wall clock went on, and its
+// monotonic one did not.
+func suspended(t time.Time, d time.Duration) time.Time {
+	t = t.Add(d)
+	(*struct { // as package time has it
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&t)).ext -= int64(d)
+	return t
+}
+
+func TestStalenessCountsWhileTheMachineIsSuspended(t *testing.T) {
+	if now := time.Now(); suspended(now, time.Hour).Sub(now) != 0 {
+		t.Fatal("package time keeps its clocks otherwise")
+	}
+	var slept atomic.Int64
+	f := newAuthority().newFeed(t, func(c *bearer.FeedConfig) {
+		c.Now = func() time.Time { return suspended(time.Now(), time.Duration(slept.Load())) }
+	})
+	stop := follow(t, f)
+	check(t, f.Ready(t.Context()))
+	stop()
+	slept.Store(int64(time.Hour))
+	if f.Staleness() < time.Hour || f.Health() == nil {
+		t.Errorf("staleness = %s, %v", f.Staleness(), f.Health())
+	}
+}
+
+// A clock that is put back leaves the monotonic one alone.
+func TestRememberedTokenIsNotGoodBeforeItWas(t *testing.T) {
+	k := newKeys(t)
+	var put atomic.Int64
+	v := k.verifier(t, func(c *bearer.Config) {
+		c.Now = func() time.Time { return suspended(time.Now(), time.Duration(put.Load())) }
+	})
+	token := k.fresh(t, nil)
+	accepted(t, v, token)
+	put.Store(int64(-time.Hour))
+	refused(t, v, token, bearer.ErrInvalidToken)
+	put.Store(0)
+	accepted(t, v, token)
+}
