@@ -49,7 +49,8 @@ type FeedConfig struct {
 	// client of the issuer's whose audience the tokens are for.
 	ClientID, ClientSecret string
 	// MaxEntries bounds the memory: a feed with more entries of one kind alive goes
-	// stale and not on, until some have expired. Zero stands for 1,000,000.
+	// stale until some have expired. Those of other kinds count meanwhile. Zero stands
+	// for 1,000,000.
 	MaxEntries int
 	// Now is the clock. Nil stands for time.Now.
 	Now func() time.Time
@@ -78,9 +79,10 @@ type Feed struct {
 	now     func() time.Time
 	set     set
 
-	running sync.Mutex // held by Run; guards cursor and forgot
+	running sync.Mutex // held by Run; guards cursor, missed and forgot
 	cursor  string
-	forgot  int64 // when the set was last walked, Unix time
+	missed  *string // the first cursor after which there was no room for all
+	forgot  int64   // when the set was last walked, Unix time
 
 	complete atomic.Pointer[time.Time] // what happened before is known
 	ready    chan struct{}             // closed once complete is there

@@ -79,21 +79,26 @@ func (f *Feed) step(ctx context.Context, wait time.Duration) (more bool, err err
 	asked := f.now()
 	p, err := f.ask(ctx, f.cursor, wait)
 	if e, ok := errors.AsType[*statusError](err); ok && e.status == http.StatusUnprocessableEntity {
-		f.cursor = "" // not one of this issuer's, whatever happened to it
+		f.cursor, f.missed = "", nil // not one of this issuer's, whatever happened to it
 	}
 	switch {
 	case err != nil:
 		return false, err
 	case *p.More && p.Cursor == f.cursor:
 		return false, errStuck
-	case !f.apply(p.Entries):
-		return false, errFull // the page is asked for again, until there is room
+	}
+	if !f.apply(p.Entries) && f.missed == nil {
+		f.missed = new(f.cursor) // what there was no room for; of another kind there is for what follows
 	}
 	f.cursor = p.Cursor
-	if !*p.More {
-		f.isComplete(p.asOf(asked.Add(wait)))
+	switch {
+	case *p.More:
+		return true, nil
+	case f.missed != nil:
+		return false, errFull
 	}
-	return *p.More, nil
+	f.isComplete(p.asOf(asked.Add(wait)))
+	return false, nil
 }
 
 // apply makes the set refuse what entries name, as many as there is room for.
@@ -137,8 +142,9 @@ func (f *Feed) note(err error) {
 	f.failed = err
 }
 
-// forget drops what has expired, once a minute, or soon if there is no room. A
-// clock that went back makes good what had expired, so that all is to be read again.
+// forget drops what has expired, once a minute, or soon if all was read and there was
+// no room for some, which is read again then. A clock that went back makes good what
+// had expired, so that all is to be read again.
 func (f *Feed) forget(soon bool) {
 	now := f.now().Unix()
 	every := int64(forgetEvery / time.Second)
@@ -147,12 +153,15 @@ func (f *Feed) forget(soon bool) {
 	}
 	switch since := now - f.forgot; {
 	case since < 0:
-		f.cursor = ""
+		f.cursor, f.missed = "", nil
 	case since < every:
 		return
 	}
 	f.forgot = now
 	f.set.forget(now)
+	if soon && f.missed != nil {
+		f.cursor, f.missed = *f.missed, nil
+	}
 }
 
 // backoff is how long to wait after a failure that others came before: at least half

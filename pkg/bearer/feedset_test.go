@@ -76,3 +76,40 @@ func TestMaxEntries(t *testing.T) {
 		}
 	})
 }
+
+// What ends much comes after what does not fit, on pages of their own.
+func TestFullFeedGoesOnWithOtherKinds(t *testing.T) {
+	k := newKeys(t)
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority()
+		a.page = 2
+		f := a.followed(t, func(c *bearer.FeedConfig) { c.MaxEntries = 3 })
+		v, token := k.clocked(t, f), k.fresh(t, nil)
+		for i := range 9 {
+			a.add(fmt.Sprintf(`{"sid":"%d","exp":%d}`, i, in(5*time.Minute)))
+		}
+		a.add(fmt.Sprintf(`{"sid":"late","exp":%d}`, in(time.Hour)))
+		time.Sleep(time.Minute)
+		if f.Size() != 3 || f.Health() == nil || !strings.Contains(f.Health().Error(), "MaxEntries") {
+			t.Errorf("%d entries, health = %v", f.Size(), f.Health())
+		}
+		accepted(t, v, token)
+		a.add(ended("kid", "ES256"), ended("changed", "u1"))
+		a.add(fmt.Sprintf(`{"sub":"u1","iat_before":%d,"exp":%d}`, in(time.Second), in(time.Hour)))
+		time.Sleep(6 * time.Second)
+		refused(t, v, token, bearer.ErrRevoked)
+		if f.Size() != 5 || f.Staleness() < time.Minute {
+			t.Errorf("%d entries, %s old", f.Size(), f.Staleness())
+		}
+		asked := len(a.seen())
+		time.Sleep(time.Minute)
+		if n := len(a.seen()) - asked; n > 60 {
+			t.Errorf("%d requests in a minute", n)
+		}
+		time.Sleep(12 * time.Minute)
+		if f.Health() != nil || f.Size() != 2 {
+			t.Errorf("once there is room: %d entries, health = %v", f.Size(), f.Health())
+		}
+		refused(t, v, k.fresh(t, members{"sid": "late"}), bearer.ErrRevoked)
+	})
+}

@@ -1,7 +1,7 @@
 import { readDocument } from './document.js';
 import { UnavailableError } from './errors.js';
 import { Introspection, askIssuer } from './introspection.js';
-import { FullError, Revocations, parsePage } from './revocations.js';
+import { Revocations, parsePage } from './revocations.js';
 
 const maxPage = 1024 * 1024; // bytes; 1,000 entries are a tenth of it
 const second = 1000;
@@ -59,6 +59,7 @@ export class RevocationFeed {
   #introspection;
   #known;
   #cursor;
+  #missed; // {cursor}: the first one after which there was no room for all
   #complete = false; // whether the last answer was good and left nothing behind
   /** When the issuer's knowledge was what is known here, by both clocks. */
   #asOf = { wall: -Infinity, steady: -Infinity };
@@ -215,9 +216,8 @@ export class RevocationFeed {
   #failed(err) {
     this.lastError = err;
     this.#complete = false; // the next question is not held, so that the knowledge is fresh again at once
-    this.#full = err instanceof FullError;
     if (err.status === 422) {
-      this.#cursor = undefined; // not one of this issuer's, whatever happened to it
+      [this.#cursor, this.#missed] = []; // not one of this issuer's, whatever happened to it
     }
   }
 
@@ -235,11 +235,18 @@ export class RevocationFeed {
     if (more && (cursor === this.#cursor || entries.length === 0)) {
       throw new Error('revocation feed: there is more, and it never comes');
     }
-    this.#known.add(entries, asked.wall / second, this.#keyRevoked);
+    if (!this.#known.add(entries, asked.wall / second, this.#keyRevoked)) {
+      [this.#missed, this.#full] = [this.#missed ?? { cursor: this.#cursor }, true];
+    }
     this.#introspection?.forget(new Set(entries.flatMap(({ changed }) => changed ?? [])));
-    [this.#cursor, this.#complete, this.#full] = [cursor, !more, false];
+    this.#cursor = cursor;
+    if (!more && this.#missed !== undefined) {
+      throw new FullError(`revocation feed: more than ${this.#known.max} entries of one kind`);
+    }
+    this.#complete = !more;
     this.lastError = undefined;
     if (!more) {
+      this.#full = false;
       // What took longer than an answer may be held was the way, and the answer is older than its arrival.
       const asOf = (clock) => Math.min(arrived[clock], asked[clock] + wait * second) - lag;
       this.#asOf = { wall: asOf('wall'), steady: asOf('steady') };
@@ -280,10 +287,13 @@ export class RevocationFeed {
       return;
     }
     if (since < 0) {
-      this.#cursor = undefined; // the clock went back, so that entries that were dropped may count again
+      [this.#cursor, this.#missed] = []; // the clock went back, so that entries that were dropped may count again
     }
     this.#swept = this.#settings.now();
     this.#known.sweep(this.#swept / second);
+    if (this.#missed !== undefined && this.lastError instanceof FullError) {
+      [this.#cursor, this.#missed] = [this.#missed.cursor, undefined]; // all was read, and there may be room now
+    }
   }
 
   // A process that waits for nothing but the next request may exit, unless it waits for ready.
@@ -300,6 +310,9 @@ export class RevocationFeed {
     });
   }
 }
+
+/** There was no room for some entry, so that what is known is not everything. */
+class FullError extends Error {}
 
 /**
  * How long to wait after a failure that others came before, in milliseconds: at least half of a time that doubles, so

@@ -93,7 +93,7 @@ export class RevocationFeed {
   readonly staleness: number;
   /** Whether staleness is more than maxStaleness. */
   readonly stale: boolean;
-  /** Whether the feed is followed, not stale and not full (1,000,000 entries): a check. */
+  /** Whether the feed is followed, not stale and not full (1,000,000 entries of one kind): a check. */
   readonly healthy: boolean;
   /** Why the last request failed; undefined after a good one. */
   readonly lastError: Error | undefined;

@@ -66,11 +66,10 @@ export class Revocations {
   #keys = new Map(); // exp by kid
   #subjects = new Map(); // {before, exp} by sub
   #all = none;
-  #max;
 
-  /** @param {number} [max] entries */
+  /** @param {number} [max] entries of one kind, so that none crowds out another */
   constructor(max = maxEntries) {
-    this.#max = max;
+    this.max = max;
   }
 
   get size() {
@@ -78,32 +77,42 @@ export class Revocations {
   }
 
   /**
-   * Adds the entries of a page.
+   * Adds the entries of a page, as far as there is room.
    *
    * @param {Entry[]} entries
    * @param {number} now in seconds
    * @param {(kid: string) => void} [onKey] is called with each key that was not known to be revoked
+   * @returns {boolean} whether there was room for all
    */
   add(entries, now, onKey = () => {}) {
-    for (const { kind, name, before, exp } of entries) {
-      if (kind === undefined || exp <= now) {
-        continue;
-      }
-      this.#makeRoom(now);
-      switch (kind) {
-        case 'sid':
-          this.#sessions.set(name, Math.max(exp, this.#sessions.get(name) ?? 0));
-          break;
-        case 'kid':
-          this.#addKey(name, exp, onKey);
-          break;
-        case 'sub':
-          this.#subjects.set(name, wider({ before, exp }, this.#subjects.get(name) ?? none));
-          break;
-        case 'all':
-          this.#all = wider({ before, exp }, this.#all);
+    let fits = true;
+    for (const entry of entries) {
+      if (entry.kind !== undefined && entry.exp > now) {
+        fits = this.#put(entry, onKey) && fits;
       }
     }
+    return fits;
+  }
+
+  #put({ kind, name, before, exp }, onKey) {
+    const kept = { sid: this.#sessions, kid: this.#keys, sub: this.#subjects }[kind];
+    if (kept !== undefined && !kept.has(name) && kept.size >= this.max) {
+      return false;
+    }
+    switch (kind) {
+      case 'sid':
+        this.#sessions.set(name, Math.max(exp, this.#sessions.get(name) ?? 0));
+        break;
+      case 'kid':
+        this.#addKey(name, exp, onKey);
+        break;
+      case 'sub':
+        this.#subjects.set(name, wider({ before, exp }, this.#subjects.get(name) ?? none));
+        break;
+      case 'all':
+        this.#all = wider({ before, exp }, this.#all);
+    }
+    return true;
   }
 
   #addKey(kid, exp, onKey) {
@@ -111,15 +120,6 @@ export class Revocations {
     this.#keys.set(kid, Math.max(exp, known ?? 0));
     if (known === undefined) {
       onKey(kid);
-    }
-  }
-
-  #makeRoom(now) {
-    if (this.size >= this.#max) {
-      this.sweep(now);
-    }
-    if (this.size >= this.#max) {
-      throw new FullError(`revocation feed: more than ${this.#max} entries`);
     }
   }
 
@@ -162,9 +162,6 @@ export class Revocations {
     }
   }
 }
-
-/** There is no room for another entry, so that what is known is not everything. */
-export class FullError extends Error {}
 
 function touches({ before, exp }, claims, now) {
   return claims.iat < before && now < exp;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { RevocationFeed, backOff } from '../feed.js';
+import { backOff } from '../feed.js';
 import { followRevocations } from '../index.js';
 import { Revocations, parsePage } from '../revocations.js';
 import { Issuer, serve } from './issuer.js';
@@ -311,41 +311,6 @@ describe('a feed', { concurrency: true, timeout: 300_000 }, () => {
     revoker.drain();
     await until(() => feed.size === 1);
     assert.ok(feed.revoked(claims('b'), 'x'));
-  });
-
-  test('a feed that is full is not healthy, and goes on when there is room', async (t) => {
-    const { issuer, revoker } = await start(t);
-    const now = Math.floor(issuer.clock / 1000);
-    const sids = (n, exp) => Array.from({ length: n }, (_, i) => ({ sid: `${i}-${exp}`, exp }));
-    revoker.revoke(...sids(1500, now + 600), { sid: 'late', exp: now + 6000 });
-    const settings = { issuer: issuer.url, maxStaleness: 30, onStale: 'accept', now: () => issuer.clock, fetch };
-    const feed = new RevocationFeed({ ...settings, known: new Revocations(1500) });
-    t.after(() => feed.close());
-    feed.follow();
-    await until(() => feed.lastError !== undefined);
-    assert.match(feed.lastError.message, /more than 1500 entries/);
-    assert.equal(feed.size, 1500);
-    assert.equal(feed.staleness, Infinity);
-    assert.ok(!feed.healthy);
-    issuer.clock += 660_000;
-    await until(() => feed.healthy);
-    assert.ok(feed.revoked(claims('late'), 'k'));
-    assert.ok(!feed.revoked(claims(`0-${now + 600}`), 'k'));
-
-    revoker.revoke(...sids(1500, now + 6000));
-    await until(() => feed.lastError !== undefined);
-    assert.ok(!feed.stale);
-    assert.ok(!feed.healthy, 'at once');
-  });
-
-  test('there is room for a million', () => {
-    const known = new Revocations();
-    const add = (from, n) => known.add(Array.from({ length: n }, (_, i) => ({ kind: 'sid', name: `${from + i}`, exp: 2 })), 1);
-    for (let i = 0; i < 100; i++) {
-      add(10_000 * i, 10_000);
-    }
-    assert.throws(() => add(1_000_000, 1));
-    assert.equal(known.size, 1_000_000);
   });
 
   test('close and signal end the request that is under way', async (t) => {
