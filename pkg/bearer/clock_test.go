@@ -1,6 +1,7 @@
 package bearer_test
 
 import (
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,4 +52,23 @@ func TestRememberedTokenIsNotGoodBeforeItWas(t *testing.T) {
 	refused(t, v, token, bearer.ErrInvalidToken)
 	put.Store(0)
 	accepted(t, v, token)
+}
+
+// A key that the issuer took back while the machine slept is not used unasked.
+func TestKeysAgeWhileTheMachineIsSuspended(t *testing.T) {
+	k, a := newKeys(t), newAuthority()
+	a.jwks = k.jwks(t)
+	var slept atomic.Int64
+	v, err := bearer.New(t.Context(), bearer.Config{
+		Issuer: issuer, Audience: audience, Client: &http.Client{Transport: a},
+		Now: func() time.Time { return suspended(time.Now(), time.Duration(slept.Load())) },
+	})
+	check(t, err)
+	refused(t, v, k.signedBy(t, "unknown"), bearer.ErrInvalidToken) // begins a cool-down
+	accepted(t, v, k.fresh(t, nil))
+	slept.Store(int64(time.Hour))
+	a.set(func() { a.jwks = keys{"EdDSA": k["EdDSA"]}.jwks(t) })
+	later := members{"iat": in(time.Hour), "auth_time": in(time.Hour), "exp": in(time.Hour + time.Minute)}
+	refused(t, v, k.fresh(t, later), bearer.ErrInvalidToken)
+	accepted(t, v, k.sign(t, "EdDSA", header("EdDSA", nil), lasting(later)))
 }

@@ -179,9 +179,13 @@ func (f *Feed) Staleness() time.Duration {
 	if asOf == nil {
 		return math.MaxInt64
 	}
-	now := f.now()
-	// The monotonic clock is not set, but stands still while the machine is suspended.
-	return max(now.Sub(*asOf), now.Round(0).Sub(asOf.Round(0)), 0)
+	return max(elapsed(*asOf, f.now()), 0)
+}
+
+// elapsed is how long before now t was, by the clock that says more: the monotonic one
+// is not set, but stands still while the machine is suspended.
+func elapsed(t, now time.Time) time.Duration {
+	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
 }
 
 // Size returns how many entries are kept, for a gauge. Those that expired leave

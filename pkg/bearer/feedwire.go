@@ -113,7 +113,7 @@ func (p *page) lag() time.Duration {
 // held at the latest, by either clock: what took longer was the way.
 func (p *page) asOf(held time.Time) time.Time {
 	answered := p.arrived
-	if held.Before(answered) || held.Round(0).Before(answered.Round(0)) {
+	if elapsed(held, answered) > 0 {
 		answered = held
 	}
 	return answered.Add(-p.lag())

@@ -141,8 +141,8 @@ func (r *remote) key(ctx context.Context, kid string) (Key, error) {
 	switch {
 	case !known:
 		return r.newKey(ctx, kid)
-	case now.Before(have.renew):
-	case now.Before(have.expires):
+	case elapsed(have.renew, now) < 0:
+	case elapsed(have.expires, now) < 0:
 		r.refresh(ctx)
 	default:
 		r.waitAwhile(ctx)
@@ -179,7 +179,7 @@ func (r *remote) refresh(ctx context.Context) <-chan struct{} {
 		return done
 	}
 	done = make(chan struct{})
-	if since := r.now().Sub(r.tried); 0 <= since && since < coolDown {
+	if since := elapsed(r.tried, r.now()); 0 <= since && since < coolDown {
 		close(done)
 		return done
 	}

@@ -12,15 +12,15 @@ const [minMaxAge, defaultMaxAge, maxMaxAge] = [60 * second, 300 * second, 3600 *
 /**
  * The keys of an issuer. They are fetched when a token needs it: in the last quarter of the life that the issuer gave
  * them, without making that token wait, and for an unknown kid at most once in a cool-down, however many tokens ask.
- * Keys that are there stay good while the issuer is away; past their life they are used once the issuer had a second
- * to replace them. There is no timer to stop.
+ * Keys that are there stay good while the issuer is away; past their life, or once the clock was set back to before
+ * they came, they are used once the issuer had a second to replace them. There is no timer to stop.
  */
 export class Remote {
   #url;
   #fetch;
   #now;
   #revoked; // whether the feed knows that a kid is revoked
-  #keys = { byKID: new Map(), renew: 0, expires: 0 };
+  #keys = { byKID: new Map(), since: 0, renew: 0, expires: 0 };
   #fetching = null;
   #tried = -Infinity;
   #dropped = -Infinity; // when a key that is revoked last ended the cool-down
@@ -66,7 +66,7 @@ export class Remote {
     if (known === undefined) {
       return this.#newKey(kid);
     }
-    if (now >= this.#keys.expires) {
+    if (now >= this.#keys.expires || now < this.#keys.since) {
       const over = this.#refresh();
       await withTimeout(over, patience - (now - this.#tried));
       return this.#keys.byKID.get(kid);
@@ -119,7 +119,7 @@ export class Remote {
       (err) => {
         this.#failed = err;
         const now = this.#now();
-        this.#keys = { ...this.#keys, renew: now + coolDown, expires: now + maxMaxAge };
+        this.#keys = { ...this.#keys, since: now, renew: now + coolDown, expires: now + maxMaxAge };
       },
     ).finally(() => {
       this.#fetching = null;
@@ -136,7 +136,7 @@ export class Remote {
       byKID.delete(kid);
       this.#tried = now + second - coolDown;
     }
-    this.#keys = { byKID, renew: now + life * 0.75, expires: now + life };
+    this.#keys = { byKID, since: now, renew: now + life * 0.75, expires: now + life };
   }
 
   // Reads a small document, and how long it may be kept.

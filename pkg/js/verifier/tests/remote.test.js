@@ -61,6 +61,22 @@ test('a key that is gone is forgotten', async (t) => {
   await assert.rejects(verifier.verify(await issuer.token(first)), InvalidTokenError);
 });
 
+test('a clock that is set back makes no key last longer', async (t) => {
+  const issuer = await Issuer.start(t, first);
+  const verifier = await createVerifier(issuer.options());
+  issuer.clock -= 60 * minute;
+  await verifier.verify(await issuer.token(first));
+  assert.equal(issuer.fetches, 2, 'how old it is, nobody knows');
+  issuer.answers.jwks = (res) => res.writeHead(500).end();
+  issuer.clock -= 60 * minute;
+  await verifier.verify(await issuer.token(first));
+  await verifier.verify(await issuer.token(first));
+  assert.equal(issuer.fetches, 3);
+  issuer.answers.jwks = (res) => issuer.publish(res, [next]);
+  issuer.clock -= 60 * minute;
+  await assert.rejects(verifier.verify(await issuer.token(first)), InvalidTokenError);
+});
+
 test('keys are renewed ahead without a wait', async (t) => {
   const issuer = await Issuer.start(t, first);
   const verifier = await createVerifier(issuer.options());
