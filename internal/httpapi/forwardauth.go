@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -24,7 +25,7 @@ func (s *server) forwardAuth(c *gin.Context) error {
 		}
 	}
 	if c.Request.URL.RawQuery != "" {
-		wanted, err := scopes(c.Request.URL.Query()["scope"])
+		wanted, err := demanded(c.Request)
 		if err != nil {
 			return err
 		}
@@ -59,9 +60,17 @@ func (s *server) checkForwarded(r *http.Request) error {
 	return nil
 }
 
-// scopes reads the scope parameters: names separated by spaces.
-func scopes(given []string) ([]string, error) {
-	names := strings.Fields(strings.Join(given, " "))
+// demanded returns the scopes in the query of r: names separated by spaces. A query
+// without any is none that a proxy can have meant.
+func demanded(r *http.Request) ([]string, error) {
+	q, err := query(r, "scope")
+	if err != nil {
+		return nil, err
+	}
+	names := strings.Fields(strings.Join(q["scope"], " "))
+	if len(names) == 0 || slices.ContainsFunc(q["scope"], func(text string) bool { return strings.TrimSpace(text) == "" }) {
+		return nil, invalid(fieldError{"", "required", "A demand names a scope."})
+	}
 	if _, err := scope.Parse(names); err != nil {
 		f := fieldOf(scope.ErrInvalid)
 		f.Pointer = ""

@@ -80,12 +80,15 @@ func FuzzQueries(f *testing.F) {
 		if _, wait, err := feedQuery(r); err == nil && (wait < 0 || wait > maxWait) || err != nil && problemOf(err).Code != "invalid-fields" {
 			t.Errorf("%q: %s, %v", query, wait, err)
 		}
-		names, err := scopes(r.URL.Query()["scope"])
+		names, err := demanded(r)
 		if err != nil {
 			if problemOf(err).Code != "invalid-fields" {
 				t.Errorf("%q: %v", query, err)
 			}
 			return
+		}
+		if query != "" && len(names) == 0 {
+			t.Errorf("%q demands nothing", query)
 		}
 		if parsed, err := scope.Parse(names); err != nil || len(parsed) > scope.Max {
 			t.Errorf("%q demands %q", query, names)

@@ -163,9 +163,33 @@ func TestForwardAuth(t *testing.T) {
 	if h := refused.Header.Get("WWW-Authenticate"); h != `Bearer realm="jotgate", error="insufficient_scope", scope="reports:read"` {
 		t.Errorf("WWW-Authenticate = %q", h)
 	}
-	a.do("GET", "/v1/forward-auth?scope=Nope%22", nil, login.bearer(t)).want(t, 422, "invalid-fields")
 	cookies := a.login("ada", "cookie").cookies()
 	a.do("GET", "/v1/forward-auth", nil, cookies).want(t, 204, "")
+}
+
+// TestForwardAuthReadsItsDemand holds that a demand which cannot be read lets nobody in.
+func TestForwardAuthReadsItsDemand(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	key, _ := a.key(a.login("ada", "bearer").bearer(t), object{"name": "backup", "scopes": []string{"a", "b"}})
+	for query, status := range map[string]int{
+		"": 204, "?": 204, "?scope=a": 204, "?scope=a+b": 204, "?scope=a%20b": 204, "?scope=a&scope=b": 204, "?scope=a&": 204,
+		"?scope=c": 403, "?scope=a+c": 403, "?scope=a&scope=c": 403,
+		"?scope=c;": 422, "?scope=a;scope=c": 422, "?scope=a;b": 422, "?scope=100%": 422, "?sc%ope=c": 422, "?scope=a&scope=c;": 422,
+		"?scopes=c": 422, "?Scope=c": 422, "?scope=a&scopes=c": 422, "?scope[]=c": 422, "?c": 422, "?=c": 422,
+		"?scope=": 422, "?scope": 422, "?scope=+": 422, "?scope=a&scope=": 422, "?&": 422, "?scope=Nope%22": 422, "?scope=%ff": 422,
+	} {
+		code := map[int]string{403: "insufficient-scope", 422: "invalid-fields"}[status]
+		for _, method := range []string{"GET", "HEAD"} {
+			got := a.do(method, "/v1/forward-auth"+query, nil, key)
+			if method == "GET" && status == 422 && got.StatusCode == 422 && got.at(t, "errors").([]any)[0].(object)["pointer"] != "" {
+				t.Errorf("%s: errors = %v, want no pointer into a body", query, got.at(t, "errors"))
+			}
+			if got.StatusCode != status || method == "GET" && status > 204 && got.text(t, "code") != code {
+				t.Errorf("%s %q = %d %s, want %d %s", method, query, got.StatusCode, got.body, status, code)
+			}
+		}
+	}
 }
 
 // The proxy asks with GET; the method that counts is the one it names.

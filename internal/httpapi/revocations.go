@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,9 +114,9 @@ func viewPage(p revocation.Page) feedAnswer {
 
 // feedQuery reads after and wait.
 func feedQuery(r *http.Request) (after revocation.Cursor, wait time.Duration, err error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := query(r, "after", "wait")
 	if err != nil {
-		return after, 0, invalid(fieldError{"", "malformed", "The query is not one."})
+		return after, 0, err
 	}
 	cursor := q.Get("after")
 	if id := r.Header.Get("Last-Event-ID"); id != "" {

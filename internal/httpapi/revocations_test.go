@@ -82,7 +82,7 @@ func TestFeedNamesEveryKind(t *testing.T) {
 func TestFeedRefusesNonsense(t *testing.T) {
 	a := newAPI(t)
 	a.sync()
-	for _, q := range []string{"after=x", "after=1", "after=-1-2", "wait=x", "wait=-1", "wait=1.5", "after=%zz", "wait=99999999999"} {
+	for _, q := range []string{"after=x", "after=1", "after=-1-2", "wait=x", "wait=-1", "wait=1.5", "after=%zz", "wait=99999999999", "wait=1;", "afer=1-1"} {
 		a.do("GET", "/v1/revocations?"+q, nil).want(t, 422, "invalid-fields")
 	}
 	a.do("GET", "/v1/revocations", nil, "Last-Event-ID: x").want(t, 422, "invalid-fields")
