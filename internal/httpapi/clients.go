@@ -64,9 +64,15 @@ type clientsAnswer struct {
 	Clients []clientView `json:"clients"`
 }
 
-// listClients goes on after the id in the query, if there is one.
-func (s *server) listClients(c *gin.Context, _ string, _ struct{}) error {
-	clients, err := s.OAuth.Clients.Store.List(c.Request.Context(), client.ID(c.Query("after")), listPage)
+// readAfter returns the id in the query, "" if there is none.
+func readAfter(c *gin.Context) (client.ID, error) {
+	q, err := query(c.Request, "after")
+	return client.ID(q.Get("after")), err
+}
+
+// listClients goes on after an id, if there is one.
+func (s *server) listClients(c *gin.Context, _ string, after client.ID) error {
+	clients, err := s.OAuth.Clients.Store.List(c.Request.Context(), after, listPage)
 	if err != nil {
 		return err
 	}

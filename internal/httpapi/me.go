@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -133,9 +134,12 @@ func (s *server) endSession(c *gin.Context, who gate.Caller) error {
 // endSessions refuses a query that it does not know: a misspelt "except" must
 // not sign the caller out.
 func (s *server) endSessions(c *gin.Context, who gate.Caller) error {
-	except := c.Request.URL.Query()
-	keepCurrent := len(except["except"]) == 1 && except.Get("except") == "current"
-	if len(except) > 1 || len(except) == 1 && !keepCurrent {
+	q, err := query(c.Request, "except")
+	if err != nil {
+		return err
+	}
+	keepCurrent := slices.Equal(q["except"], []string{"current"})
+	if c.Request.URL.RawQuery != "" && !keepCurrent {
 		return invalid(fieldError{"", "invalid", "The only query that this route takes is except=current."})
 	}
 	if err := s.Gate.EndSessions(c.Request.Context(), who, keepCurrent, s.visit(c)); err != nil {

@@ -240,6 +240,14 @@ func TestAdministerClients(t *testing.T) {
 		if !strings.Contains(string(list.body), p.id) || strings.Contains(string(list.body), p.secret) || strings.Contains(string(list.body), opaque.Hash(p.secret)) {
 			t.Errorf("list = %s", list.body)
 		}
+		rest := a.do("GET", "/v1/admin/clients?after="+robot.id, nil, admin).want(t, 200, "")
+		if !strings.Contains(string(rest.body), p.id) || strings.Contains(string(rest.body), robot.id) {
+			t.Errorf("the list after %s = %s", robot.id, rest.body)
+		}
+		for _, query := range []string{"after=" + robot.id + ";", "after=%zz", "afer=" + robot.id} {
+			a.do("GET", "/v1/admin/clients?"+query, nil, admin).want(t, 422, "invalid-fields")
+			a.do("GET", "/v1/admin/clients?"+query, nil).want(t, 401, "no-credentials")
+		}
 		path := "/v1/admin/clients/" + p.id
 		second := program{p.id, a.do("POST", path+"/secret", object{"overlap": 60}, admin).want(t, 200, "").text(t, "client_secret")}
 		a.token(p, "")

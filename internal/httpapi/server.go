@@ -163,7 +163,7 @@ func (s *server) routes(r *gin.Engine) {
 	signedIn.DELETE("/api-keys/:id", s.endpoint(s.caller(s.deleteKey)))
 
 	// With the scope admin.
-	get(signedIn, "/admin/clients", admin(s, nothing, s.listClients))
+	get(signedIn, "/admin/clients", admin(s, readAfter, s.listClients))
 	signedIn.POST("/admin/clients", s.endpoint(admin(s, readClient, s.createClient)))
 	signedIn.POST("/admin/clients/:id/secret", s.endpoint(admin(s, readOverlap, s.rotateSecret)))
 	signedIn.DELETE("/admin/clients/:id", s.endpoint(admin(s, nothing, s.deleteClient)))
