@@ -83,6 +83,12 @@ func (s *server) revocations(c *gin.Context) error {
 		return strings.Contains(accept, eventStream)
 	})
 	if wait > 0 || stream {
+		// The connection is not read while a body is outstanding, so that a client that
+		// has left would keep its place.
+		if c.Request.ContentLength != 0 {
+			c.Header("Connection", "close") // or the refusal waits for the body, too
+			return malformed("A request that waits has no body.")
+		}
 		select {
 		case s.following <- struct{}{}:
 			defer func() { <-s.following }()

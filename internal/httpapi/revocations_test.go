@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -88,6 +91,35 @@ func TestFeedRefusesNonsense(t *testing.T) {
 	a.do("GET", "/v1/revocations", nil, "Last-Event-ID: x").want(t, 422, "invalid-fields")
 	a.do("POST", "/v1/revocations", nil).want(t, 405, "method-not-allowed")
 	a.do("HEAD", "/v1/revocations", nil).want(t, 200, "")
+}
+
+// TestFollowersSendNoBody: who announces a body and leaves without sending it would not be
+// missed until the wait is over.
+func TestFollowersSendNoBody(t *testing.T) {
+	a := newAPI(t)
+	a.sync()
+	for _, head := range []string{
+		"GET /v1/revocations?wait=25 HTTP/1.1\r\nContent-Length: 1", "GET /v1/revocations?wait=25 HTTP/1.1\r\nTransfer-Encoding: chunked",
+		"GET /v1/revocations HTTP/1.1\r\nAccept: text/event-stream\r\nContent-Length: 1",
+		"GET /v1/revocations?wait=25 HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1",
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+		a.must(err)
+		a.must(c.SetDeadline(time.Now().Add(patience)))
+		_, err = io.WriteString(c, head+"\r\nHost: x\r\n\r\n")
+		a.must(err)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", head, err)
+		}
+		body, err := io.ReadAll(res.Body)
+		a.must(errors.Join(err, c.Close(), res.Body.Close()))
+		if res.StatusCode != 400 || !strings.Contains(string(body), `"code":"malformed-json"`) {
+			t.Errorf("%q = %d %s", head, res.StatusCode, body)
+		}
+	}
+	a.do("GET", "/v1/revocations?wait=1", "{}").want(t, 400, "malformed-json")
+	a.do("GET", "/v1/revocations?wait=1", nil, "Content-Length: 0").want(t, 200, "")
 }
 
 func TestFeedHoldsAnAnswerUntilThereIsOne(t *testing.T) {
