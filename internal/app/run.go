@@ -103,10 +103,12 @@ func (a *App) server(h http.Handler) *http.Server {
 
 // retire has a program that drains give up its connections answer by answer. A
 // proxy keeps some open for its next requests: one that is just on its way when a
-// connection is closed is lost, and the proxy must not send it again.
+// connection is closed is lost, and the proxy must not send it again. A request in
+// chunks is the last of its connection: net/http does not tell whether it had a
+// Content-Length besides, after which the server must close (RFC 9112, section 6.1).
 func (a *App) retire(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.draining.Load() {
+		if a.draining.Load() || len(r.TransferEncoding) > 0 {
 			w.Header().Set("Connection", "close")
 		}
 		h.ServeHTTP(w, r)
