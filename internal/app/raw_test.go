@@ -68,3 +68,14 @@ func TestChunkedRequestIsTheLast(t *testing.T) {
 		}
 	}
 }
+
+// TestOptionsOfTheServer is answered like any other path that is none.
+func TestOptionsOfTheServer(t *testing.T) {
+	r := start(t, newApp(t, settings(t)))
+	for _, addr := range []net.Addr{r.API, r.Operations} {
+		answers, _ := raw(t, addr, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", http.MethodOptions)
+		if len(answers) != 1 || answers[0].status != http.StatusNotFound || !strings.Contains(answers[0].body, "no-such-route") {
+			t.Errorf("OPTIONS * = %+v", answers)
+		}
+	}
+}

@@ -97,7 +97,9 @@ func (a *App) server(h http.Handler) *http.Server {
 		WriteTimeout:      15 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // what clients do wrong
+		// Or OPTIONS * is answered without the handler, and without its headers.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // what clients do wrong
 	}
 }
 
