@@ -109,7 +109,7 @@ func (r *request) text() string {
 		return r.raw
 	case r.form != nil:
 		return r.form.Encode()
-	case r.members != nil:
+	case len(r.members) > 0 || r.kind != "":
 		return "{" + r.inner() + "}"
 	}
 	return ""

@@ -144,5 +144,8 @@ func admin[T any](s *server, read func(*gin.Context) (T, error), act func(c *gin
 	}
 }
 
-// nothing reads nothing.
-func nothing(*gin.Context) (struct{}, error) { return struct{}{}, nil }
+// nothing reads a body without members, which may be absent.
+func nothing(c *gin.Context) (v struct{}, err error) {
+	v, _, err = decodeOptional[struct{}](c)
+	return v, err
+}

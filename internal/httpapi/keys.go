@@ -86,6 +86,9 @@ func (s *server) listKeys(c *gin.Context, who gate.Caller) error {
 }
 
 func (s *server) deleteKey(c *gin.Context, who gate.Caller) error {
+	if _, err := nothing(c); err != nil {
+		return err
+	}
 	if err := s.Gate.DeleteKey(c.Request.Context(), who, apikey.ID(c.Param("id")), s.visit(c)); err != nil {
 		return err
 	}

@@ -121,6 +121,9 @@ func (s *server) listSessions(c *gin.Context, who gate.Caller) error {
 }
 
 func (s *server) endSession(c *gin.Context, who gate.Caller) error {
+	if _, err := nothing(c); err != nil {
+		return err
+	}
 	id := session.ID(c.Param("id"))
 	if err := s.Gate.EndSession(c.Request.Context(), who, id, s.visit(c)); err != nil {
 		return err
@@ -134,6 +137,9 @@ func (s *server) endSession(c *gin.Context, who gate.Caller) error {
 // endSessions refuses a query that it does not know: a misspelt "except" must
 // not sign the caller out.
 func (s *server) endSessions(c *gin.Context, who gate.Caller) error {
+	if _, err := nothing(c); err != nil {
+		return err
+	}
 	q, err := query(c.Request, "except")
 	if err != nil {
 		return err
