@@ -122,7 +122,11 @@ func (o operation) members(schema *openapi3.Schema) (cases []badCase) {
 		for kind, values := range wrongTypes() {
 			for _, v := range values {
 				if !s.Type.Includes(kind) && (kind != "integer" || !s.Type.Includes("number")) && (kind != "array" || v == "[]" || !s.Type.Includes("array")) {
-					set("is "+short(v), v, badCase{codes: []string{"malformed-json"}})
+					code := "malformed-json"
+					if kind == "number" && s.Type.Includes("integer") {
+						code = "invalid-fields"
+					}
+					set("is "+short(v), v, badCase{codes: []string{code}})
 				}
 			}
 		}

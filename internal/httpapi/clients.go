@@ -84,7 +84,7 @@ func (s *server) listClients(c *gin.Context, _ string, after client.ID) error {
 }
 
 type secretRequest struct {
-	Overlap *int64 `json:"overlap"` // seconds
+	Overlap *seconds `json:"overlap"`
 }
 
 func readOverlap(c *gin.Context) (time.Duration, error) {
@@ -92,7 +92,7 @@ func readOverlap(c *gin.Context) (time.Duration, error) {
 	if err != nil || req.Overlap == nil {
 		return 0, err
 	}
-	if *req.Overlap < 0 || *req.Overlap > int64(client.MaxOverlap/time.Second) {
+	if *req.Overlap < 0 || *req.Overlap > seconds(client.MaxOverlap/time.Second) {
 		return 0, client.ErrInvalidOverlap
 	}
 	return time.Duration(*req.Overlap) * time.Second, nil

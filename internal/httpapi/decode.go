@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -136,6 +137,27 @@ type patch struct { //nolint:recvcheck // decoding needs the pointer
 func (p *patch) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	p.set = true
 	return json.UnmarshalDecode(d, &p.value)
+}
+
+// seconds is a member that is a whole number. What is a number and no int64 is -1, so
+// that it breaks the rule of its member like others that are out of bounds.
+type seconds int64
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (s *seconds) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != '0' {
+		return json.UnmarshalDecode(d, (*int64)(s))
+	}
+	number, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(string(number), 10, 64)
+	if err != nil {
+		n = -1
+	}
+	*s = seconds(n)
+	return nil
 }
 
 // encode answers with v as JSON.

@@ -30,7 +30,7 @@ func apiKeyOf(k apikey.Key) apiKeyView {
 type apiKeyRequest struct {
 	Name      *string  `json:"name"`
 	Scopes    []string `json:"scopes"`
-	ExpiresIn *int64   `json:"expires_in"` // seconds
+	ExpiresIn *seconds `json:"expires_in"`
 }
 
 type apiKeyAnswer struct {
@@ -59,14 +59,14 @@ func (s *server) createKey(c *gin.Context, who gate.Caller) error {
 }
 
 // lifeOf is 0 without seconds. What no life can be is out of its bounds.
-func lifeOf(seconds *int64) time.Duration {
+func lifeOf(s *seconds) time.Duration {
 	switch {
-	case seconds == nil:
+	case s == nil:
 		return 0
-	case *seconds < 1 || *seconds > int64(apikey.MaxLife/time.Second):
+	case *s < 1 || *s > seconds(apikey.MaxLife/time.Second):
 		return -1
 	}
-	return time.Duration(*seconds) * time.Second
+	return time.Duration(*s) * time.Second
 }
 
 type apiKeysAnswer struct {

@@ -187,7 +187,7 @@ func TestAPIKeyRefused(t *testing.T) {
 		}
 	}
 	a.do("POST", "/v1/api-keys", object{"name": "k", "user_id": "x"}, ada).want(t, 400, "malformed-json")
-	a.do("POST", "/v1/api-keys", object{"name": "k", "expires_in": 1.5}, ada).want(t, 400, "malformed-json")
+	a.do("POST", "/v1/api-keys", object{"name": "k", "expires_in": 1.5}, ada).want(t, 422, "invalid-fields")
 	cookies := a.login("ada", "cookie").cookies()
 	a.do("POST", "/v1/api-keys", object{"name": "k"}, cookies).want(t, 403, "csrf-rejected")
 }

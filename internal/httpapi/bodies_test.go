@@ -40,3 +40,33 @@ func TestDeletesTakeNoMembers(t *testing.T) {
 	}
 	a.do("DELETE", "/v1/sessions", " {} ", this.bearer(t)).want(t, 204, "")
 }
+
+// TestSecondsAreWhole holds that a number which no duration can be breaks a rule of its
+// field, while another type is not the JSON that the route takes.
+func TestSecondsAreWhole(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	ada, admin := a.login("ada", "bearer").bearer(t), a.token(a.program([]string{"admin"}), "")
+	rotate := "/v1/admin/clients/" + a.program([]string{"a"}).id + "/secret"
+	for number, code := range map[string]string{
+		"9223372036854775808": "invalid", "-9223372036854775809": "invalid", "1.5": "invalid", "1e3": "invalid", "1.0": "invalid", "1e400": "invalid", "-1e-400": "invalid", "-1": "invalid",
+		"1" + strings.Repeat("0", 400): "invalid", `"1"`: "wrong-type", "true": "wrong-type", "[1]": "wrong-type", "{}": "wrong-type",
+	} {
+		status, problem := 422, "invalid-fields"
+		if code == "wrong-type" {
+			status, problem = 400, "malformed-json"
+		}
+		for _, got := range []answer{
+			a.do("POST", "/v1/api-keys", `{"expires_in":`+number+`,"name":"x"}`, ada), a.do("POST", rotate, `{"overlap":`+number+`}`, admin),
+		} {
+			got.want(t, status, problem)
+			if first := got.at(t, "errors").([]any)[0].(object); first["code"] != code || first["pointer"] != "/expires_in" && first["pointer"] != "/overlap" {
+				t.Errorf("%s: errors = %v, want %s", number, got.at(t, "errors"), code)
+			}
+		}
+	}
+	// What is wrong with the JSON is said first.
+	a.do("POST", "/v1/api-keys", `{"expires_in":1.5,"name":1}`, ada).want(t, 400, "malformed-json")
+	a.do("POST", "/v1/api-keys", `{"expires_in":null,"name":"x"}`, ada).want(t, 201, "")
+	a.do("POST", rotate, `{"overlap":0}`, admin).want(t, 200, "")
+}
