@@ -206,6 +206,18 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s: Access-Control-Allow-Origin = %q", h, got)
 		}
 	}
+	for _, two := range [][]string{{origin, foreign}, {foreign, origin}, {origin, origin}, {origin, "Origin: "}} {
+		a.do("OPTIONS", "/v1/login", nil, append(two, ask)...).want(t, 405, "method-not-allowed")
+		got := a.do("GET", "/v1/me", nil, two...).want(t, 401, "no-credentials")
+		for name := range got.Header {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%q: %s = %q", two, name, got.Header.Values(name))
+			}
+		}
+		if got.Header.Get("Vary") != "Origin" {
+			t.Errorf("%q: Vary = %q", two, got.Header.Values("Vary"))
+		}
+	}
 	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server"} {
 		got := a.do("GET", path, nil, foreign).want(t, 200, "")
 		if got.Header.Get("Access-Control-Allow-Origin") != "*" || got.Header.Get("Access-Control-Allow-Credentials") != "" {
