@@ -225,7 +225,10 @@ func TestRateLimits(t *testing.T) {
 }
 
 func TestWrongPasswordsAreLimitedPerUser(t *testing.T) {
-	a := newAPI(t, func(o *options) { o.attempts = true })
+	a := newAPI(t, func(o *options) {
+		o.attempts = true
+		o.limits = func(l *gate.Limits) { l.Login = limiter(t, "login", 30, time.Minute) }
+	})
 	a.register("ada")
 	names := []string{"ada", "ADA", "ada@example.com"}
 	for i := range 10 {
@@ -234,6 +237,10 @@ func TestWrongPasswordsAreLimitedPerUser(t *testing.T) {
 	got := a.do("POST", "/v1/login", object{"identifier": "ada", "password": goodPass}).want(t, 429, "rate-limited")
 	if got.Header.Get("Retry-After") != "30" {
 		t.Errorf("Retry-After = %q, want 30", got.Header.Get("Retry-After"))
+	}
+	// What is left for the address would say that it may go on.
+	if h := got.Header; h.Get("RateLimit") != "" || h.Get("RateLimit-Policy") != "" {
+		t.Errorf("RateLimit = %q, RateLimit-Policy = %q", h.Get("RateLimit"), h.Get("RateLimit-Policy"))
 	}
 	a.step(30 * time.Second)
 	a.login("ada", "bearer")
