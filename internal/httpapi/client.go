@@ -62,7 +62,7 @@ func (s *server) clientAddress(r *http.Request) netip.Addr {
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	nearest := peer
 	for _, text := range slices.Backward(hops) {
-		hop, err := netip.ParseAddr(strings.TrimSpace(text))
+		hop, err := parseHop(strings.TrimSpace(text))
 		if err != nil {
 			return nearest // beyond here somebody wrote what they liked
 		}
@@ -72,6 +72,18 @@ func (s *server) clientAddress(r *http.Request) netip.Addr {
 		}
 	}
 	return nearest
+}
+
+// parseHop reads an address as proxies write it: alone, with the client's port, or in
+// the brackets that IPv6 has before a port.
+func parseHop(text string) (netip.Addr, error) {
+	if p, err := netip.ParseAddrPort(text); err == nil {
+		return p.Addr(), nil
+	}
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") && strings.Contains(text, ":") {
+		text = text[1 : len(text)-1]
+	}
+	return netip.ParseAddr(text)
 }
 
 func (s *server) throughProxy(r *http.Request) bool {

@@ -8,16 +8,13 @@ import (
 	"go/parser"
 	"go/token"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/pgtest"
 	"github.com/jotgate/jotgate/internal/web/spa"
 )
@@ -245,36 +242,6 @@ func TestWellKnown(t *testing.T) {
 	if m := a.do("GET", "/.well-known/oauth-authorization-server", nil).want(t, 200, ""); m.text(t, "issuer") != issuer {
 		t.Errorf("metadata = %s", m.body)
 	}
-}
-
-func TestAddressOfTheClient(t *testing.T) {
-	limited := func(o *options) {
-		o.limits = func(l *gate.Limits) { l.Login = limiter(t, "login", 1, time.Hour) }
-	}
-	wrong := object{"identifier": "ada", "password": "wrong"}
-	direct := newAPI(t, limited)
-	direct.do("POST", "/v1/login", wrong, "X-Forwarded-For: 192.0.2.1").want(t, 401, "bad-credentials")
-	direct.do("POST", "/v1/login", wrong, "X-Forwarded-For: 192.0.2.2").want(t, 429, "rate-limited")
-
-	proxied := newAPI(t, limited, func(o *options) {
-		o.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
-	})
-	from := func(status int, code string, headers ...string) answer {
-		t.Helper()
-		return proxied.do("POST", "/v1/login", wrong, headers...).want(t, status, code)
-	}
-	got := from(401, "bad-credentials", "X-Forwarded-For: 192.0.2.1")
-	if got.Header.Get("Strict-Transport-Security") == "" {
-		t.Error("no HSTS behind a trusted proxy")
-	}
-	from(429, "rate-limited", "X-Forwarded-For: 203.0.113.9, 192.0.2.1")                       // what a client adds is to the left
-	from(429, "rate-limited", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1")    // in a header of its own too
-	from(429, "rate-limited", "X-Forwarded-For: 192.0.2.1, 10.1.2.3")                          // and inner proxies to the right
-	from(429, "rate-limited", "X-Forwarded-For: ::ffff:192.0.2.1")                             // the same in IPv6
-	from(401, "bad-credentials", "X-Forwarded-For: 2001:db8:1:2::1")                           // another client
-	from(429, "rate-limited", "X-Forwarded-For: 2001:db8:1:2:ffff::2")                         // of the same /64
-	from(401, "bad-credentials", "X-Forwarded-For: 192.0.2.1, not an address", "X-Real-Ip: x") // the proxy itself
-	from(429, "rate-limited")                                                                  // the proxy itself again
 }
 
 func TestReadiness(t *testing.T) {
