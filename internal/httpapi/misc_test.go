@@ -67,59 +67,6 @@ func TestStrictJSON(t *testing.T) {
 	}
 }
 
-func TestPathsAndMethods(t *testing.T) {
-	a := newAPI(t)
-	tests := []struct {
-		method, path string
-		status       int
-		code, allow  string
-	}{
-		{"GET", "/", 404, "no-such-route", ""},
-		{"GET", "/v1/me/", 404, "no-such-route", ""},
-		{"GET", "/V1/me", 404, "no-such-route", ""},
-		{"GET", "//v1/me", 404, "no-such-route", ""},
-		{"GET", "/v1//me", 404, "no-such-route", ""},
-		{"GET", "/v1/./me", 404, "no-such-route", ""},
-		{"GET", "/v1/x/../me", 404, "no-such-route", ""},
-		{"POST", "/v1/login/", 404, "no-such-route", ""},
-		{"DELETE", "/v1/sessions/a/b", 404, "no-such-route", ""},
-		{"GET", "/v1/login", 405, "method-not-allowed", "POST"},
-		{"PUT", "/v1/me", 405, "method-not-allowed", "DELETE, GET, HEAD, PATCH"},
-		{"TRACE", "/v1/me", 405, "method-not-allowed", "DELETE, GET, HEAD, PATCH"},
-		{"OPTIONS", "/v1/me", 405, "method-not-allowed", "DELETE, GET, HEAD, PATCH"},
-		{"BREW", "/v1/login", 405, "method-not-allowed", "POST"},
-		{"GET", "/docs/nothing.js", 404, "no-such-route", ""},
-		{"GET", "/docs/..%2fopenapi.yaml", 404, "no-such-route", ""},
-		{"GET", "/app/", 404, "no-such-route", ""},
-		{"GET", "/app/nothing.js", 404, "no-such-route", ""},
-		{"GET", "/app/..%2fspa.go", 404, "no-such-route", ""},
-		{"POST", "/app", 405, "method-not-allowed", "GET, HEAD"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.method+tt.path, func(t *testing.T) {
-			a := *a
-			a.T = t
-			got := a.do(tt.method, tt.path, nil).want(t, tt.status, tt.code)
-			if got.Header.Get("Location") != "" {
-				t.Errorf("Location = %q", got.Header.Get("Location"))
-			}
-			if allow := sortedList(got.Header.Get("Allow")); allow != tt.allow {
-				t.Errorf("Allow = %q, want %q", allow, tt.allow)
-			}
-		})
-	}
-}
-
-func sortedList(s string) string {
-	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
-	for i := range words {
-		for j := i; j > 0 && words[j] < words[j-1]; j-- {
-			words[j], words[j-1] = words[j-1], words[j]
-		}
-	}
-	return strings.Join(words, ", ")
-}
-
 func TestSampleApp(t *testing.T) {
 	a := newAPI(t)
 	for name, body := range spa.Files() {

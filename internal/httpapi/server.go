@@ -107,7 +107,7 @@ func newEngine(c Config) (*gin.Engine, error) {
 	if s.Spans != nil {
 		r.Use(s.span())
 	}
-	r.Use(s.observe, s.recover, s.headers, s.cors())
+	r.Use(s.observe, s.recover, s.headers, s.refuseSlashes, s.cors())
 	s.routes(r)
 	return r, nil
 }
