@@ -55,23 +55,27 @@ func (s *server) readyz(c *gin.Context) error {
 // health. It asks for no credential.
 func Operations(c Config) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
-	s := &server{Config: c}
+	s := &server{Config: c, common: commonHeaders()}
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false
-	r.Use(s.recover)
+	r.Use(func(c *gin.Context) { identify(c) }, s.recover, s.headers, s.refuseSlashes)
 	r.NoRoute(s.endpoint(func(*gin.Context) error { return errNoRoute }))
 	r.NoMethod(s.endpoint(func(*gin.Context) error { return errMethod }))
-	r.GET("/healthz", s.endpoint(s.healthz))
-	r.GET("/readyz", s.endpoint(s.readyz))
-	r.GET("/metrics", gin.WrapH(c.Metrics.Handler()))
-	r.GET("/debug/pprof/", gin.WrapF(pprof.Index))
-	r.GET("/debug/pprof/cmdline", gin.WrapF(pprof.Cmdline))
-	r.GET("/debug/pprof/profile", gin.WrapF(pprof.Profile))
-	r.GET("/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
-	r.GET("/debug/pprof/trace", gin.WrapF(pprof.Trace))
+	get := func(path string, h gin.HandlerFunc) {
+		r.GET(path, h)
+		r.HEAD(path, h)
+	}
+	get("/healthz", s.endpoint(s.healthz))
+	get("/readyz", s.endpoint(s.readyz))
+	get("/metrics", gin.WrapH(c.Metrics.Handler()))
+	get("/debug/pprof/", gin.WrapF(pprof.Index))
+	get("/debug/pprof/cmdline", gin.WrapF(pprof.Cmdline))
+	get("/debug/pprof/profile", gin.WrapF(pprof.Profile))
+	get("/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
+	get("/debug/pprof/trace", gin.WrapF(pprof.Trace))
 	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
-		r.GET("/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
+		get("/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
 	}
 	return r
 }

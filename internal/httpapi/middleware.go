@@ -31,8 +31,7 @@ const (
 // when it is answered. It logs no query, no header and no body.
 func (s *server) observe(c *gin.Context) {
 	begin := s.Now()
-	id := requestID(c.Request.Header[headerRequestID])
-	c.Writer.Header()[headerRequestID] = []string{id}
+	id := identify(c)
 	c.Next()
 	end := s.Now()
 	took := end.Sub(begin)
@@ -59,7 +58,14 @@ func (s *server) logRequest(c *gin.Context, level slog.Level, at time.Time, attr
 	}
 }
 
-// requestIDOf returns the id that observe gave the request.
+// identify gives the request its id.
+func identify(c *gin.Context) string {
+	id := requestID(c.Request.Header[headerRequestID])
+	c.Writer.Header()[headerRequestID] = []string{id}
+	return id
+}
+
+// requestIDOf returns the id that identify gave the request.
 func requestIDOf(c *gin.Context) string { return c.Writer.Header().Get(headerRequestID) }
 
 // userID returns whom the request turned out to be of, or "".
@@ -104,6 +110,13 @@ func (s *server) recover(c *gin.Context) {
 	c.Next()
 }
 
+func commonHeaders() http.Header {
+	return http.Header{
+		"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"},
+		"Content-Security-Policy": {apiCSP}, "Cache-Control": {"no-store"},
+	}
+}
+
 // headers sets what every answer carries. Routes whose answers may be cached, or
 // that show a page, replace what they need to.
 func (s *server) headers(c *gin.Context) {
@@ -113,6 +126,15 @@ func (s *server) headers(c *gin.Context) {
 		h.Set("Strict-Transport-Security", hsts)
 	}
 	c.Next()
+}
+
+// refuseSlashes refuses a path with an encoded slash. gin takes it for a separator,
+// and whoever checked the path before may have read it as data. No id has one.
+func (s *server) refuseSlashes(c *gin.Context) {
+	if strings.Contains(strings.ToUpper(c.Request.URL.RawPath), "%2F") {
+		c.Writer.Header().Del("Allow")
+		s.fail(c, errNoRoute)
+	}
 }
 
 // cors answers preflights from, and marks answers for, the origins that are
@@ -128,15 +150,6 @@ func (s *server) cors() gin.HandlerFunc {
 		AllowedHeaders:   []string{"Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"},
 		ExposedHeaders: []string{
 			"Location", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-Id",
-// refuseSlashes refuses a path with an encoded slash. gin takes it for a separator,
-// and whoever checked the path before may have read it as data. No id has one.
-func (s *server) refuseSlashes(c *gin.Context) {
-	if strings.Contains(strings.ToUpper(c.Request.URL.RawPath), "%2F") {
-		c.Writer.Header().Del("Allow")
-		s.fail(c, errNoRoute)
-	}
-}
-
 		},
 		MaxAge: preflightAge,
 	})

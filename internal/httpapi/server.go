@@ -90,10 +90,7 @@ func newEngine(c Config) (*gin.Engine, error) {
 	origins := append([]string{c.PublicURL}, c.TrustedOrigins...)
 	s := &server{
 		Config: c, guard: &bearer.Guard{Verifier: c.Verifier, Origins: origins}, following: make(chan struct{}, maxFollowing),
-		common: http.Header{
-			"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"},
-			"Content-Security-Policy": {apiCSP}, "Cache-Control": {"no-store"},
-		},
+		common: commonHeaders(),
 	}
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
