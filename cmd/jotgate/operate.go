@@ -10,46 +10,68 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jotgate/jotgate/internal/app"
+	"github.com/jotgate/jotgate/internal/config"
 	"github.com/jotgate/jotgate/internal/store"
 	"github.com/jotgate/jotgate/internal/telemetry"
 )
 
 func (g *program) migrateCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "migrate", Short: "Bring the database's tables up to date, or tell how far they are"}
-	withStore := func(act func(cmd *cobra.Command, db *store.DB) error) func(*cobra.Command, []string) error {
-		return func(cmd *cobra.Command, _ []string) (err error) {
-			c, err := g.load(cmd)
-			if err != nil {
-				return err
-			}
-			log, err := telemetry.NewLogger(g.err, "warn", "text")
-			if err != nil {
-				return err
-			}
-			db, err := app.OpenStore(cmd.Context(), c, log)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, db.Close()) }()
-			return act(cmd, db)
-		}
-	}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "up", Short: "Apply the migrations that are missing", Args: cobra.NoArgs,
-			RunE: withStore(func(cmd *cobra.Command, db *store.DB) error {
-				if err := db.Migrate(cmd.Context()); err != nil {
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				c, err := g.load(cmd)
+				if err != nil {
 					return err
 				}
-				return g.printMigration(cmd, db)
-			}),
+				return g.withStore(cmd, c, func(db *store.DB) error {
+					if err := db.Migrate(cmd.Context()); err != nil {
+						return err
+					}
+					return g.printMigration(cmd, db)
+				})
+			},
 		},
 		&cobra.Command{
-			Use: "status", Short: "Tell which migrations are applied", Args: cobra.NoArgs, RunE: withStore(g.printMigration),
+			Use: "status", Short: "Tell which migrations are applied", Args: cobra.NoArgs, RunE: g.migrationStatus,
 		},
 	)
 	g.addOutput(cmd)
 	return cmd
+}
+
+func (g *program) withStore(cmd *cobra.Command, c config.Config, act func(db *store.DB) error) (err error) {
+	log, err := telemetry.NewLogger(g.err, "warn", "text")
+	if err != nil {
+		return err
+	}
+	db, err := app.OpenStore(cmd.Context(), c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return act(db)
+}
+
+// migrationStatus opens a database that is there: one that it made would be empty.
+func (g *program) migrationStatus(cmd *cobra.Command, _ []string) error {
+	c, err := g.load(cmd)
+	if err != nil {
+		return err
+	}
+	_, missing := app.FindDatabase(c)
+	if !errors.Is(missing, app.ErrNoDatabase) {
+		return g.withStore(cmd, c, func(db *store.DB) error { return g.printMigration(cmd, db) })
+	}
+	s, err := store.Unmade()
+	if err != nil {
+		return err
+	}
+	return g.print(cmd.OutOrStdout(), s, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, missing)
+		return err
+	})
 }
 
 func (g *program) printMigration(cmd *cobra.Command, db *store.DB) error {

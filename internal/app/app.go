@@ -7,14 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,7 +124,7 @@ func NewPaced(ctx context.Context, c config.Config, b Build, log *slog.Logger, p
 		}
 		a.log = a.tracing.Logger(log)
 	}
-	master, other, err := masterKeys(c)
+	master, other, err := givenKeys(c)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +133,11 @@ func NewPaced(ctx context.Context, c config.Config, b Build, log *slog.Logger, p
 	}
 	if err := a.db.Migrate(ctx); err != nil {
 		return nil, err
+	}
+	if !master.Set() {
+		if master, err = ownKey(ctx, c, a.db); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.openKeys(ctx, master, other); err != nil {
 		return nil, err
@@ -154,72 +155,6 @@ func NewPaced(ctx context.Context, c config.Config, b Build, log *slog.Logger, p
 	}
 	a.measure(metrics)
 	return a, nil
-}
-
-// OpenStore opens the database of c, in a data directory that it makes, and
-// leaves its tables as they are.
-func OpenStore(ctx context.Context, c config.Config, log *slog.Logger) (*store.DB, error) {
-	return openStore(ctx, c, store.Config{Logger: log})
-}
-
-func openStore(ctx context.Context, c config.Config, s store.Config) (*store.DB, error) {
-	if usesDataDir(c) {
-		if err := makeDataDir(c.DataDir); err != nil {
-			return nil, err
-		}
-	}
-	s.URL = c.Database.URL.Reveal()
-	return store.Open(ctx, s)
-}
-
-func usesDataDir(c config.Config) bool { return strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") }
-
-// makeDataDir makes the directory for its owner alone, or checks that nobody
-// else can put files into the one that is there.
-func makeDataDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("create the data directory: %w", err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("look at the data directory: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return fmt.Errorf("data directory %s has mode %04o, which lets others write there; run: chmod 700 %s", dir, mode, dir)
-	}
-	return nil
-}
-
-// masterKey returns the key that was given, or on SQLite the one in the data
-// directory, which is made there the first time.
-func masterKey(c config.Config) (keyset.MasterKey, error) {
-	switch {
-	case c.MasterKey.Set():
-		return keyset.ParseMasterKey(c.MasterKey.Reveal())
-	case c.MasterKeyFile != "":
-		return keyset.LoadMasterKey(c.MasterKeyFile)
-	}
-	if err := makeDataDir(c.DataDir); err != nil {
-		return keyset.MasterKey{}, err
-	}
-	path := filepath.Join(c.DataDir, "master.key")
-	if err := refuseLostKey(path, strings.TrimPrefix(c.Database.URL.Reveal(), "sqlite:")); err != nil {
-		return keyset.MasterKey{}, err
-	}
-	return keyset.LoadOrCreateMasterKey(path)
-}
-
-// refuseLostKey keeps a new master key from being made beside a database that
-// has one already: it would open nothing there.
-func refuseLostKey(key, database string) error {
-	info, err := os.Stat(database)
-	if err != nil || info.Size() == 0 {
-		return nil //nolint:nilerr // no database yet; what else may be wrong with it, opening it tells
-	}
-	if _, err := os.Lstat(key); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the database %s is there but its master key %s is not; restore that file from a backup", database, key)
-	}
-	return nil
 }
 
 func (a *App) buildGate(ctx context.Context, b Build, metrics *telemetry.Metrics) error {

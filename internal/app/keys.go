@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jotgate/jotgate/internal/config"
 	"github.com/jotgate/jotgate/internal/keyset"
 	"github.com/jotgate/jotgate/internal/store"
 )
@@ -35,20 +34,6 @@ const (
 	// token: they are seen once a minute.
 	livesLate = 5 * time.Minute
 )
-
-// masterKeys returns the master key, and the other one or the zero key.
-func masterKeys(c config.Config) (master, other keyset.MasterKey, err error) {
-	if master, err = masterKey(c); err != nil {
-		return master, other, err
-	}
-	switch {
-	case c.MasterKeyOther.Set():
-		other, err = keyset.ParseMasterKey(c.MasterKeyOther.Reveal())
-	case c.MasterKeyOtherFile != "":
-		other, err = keyset.LoadMasterKey(c.MasterKeyOtherFile)
-	}
-	return master, other, err
-}
 
 func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) error {
 	alg, err := keyset.ParseAlgorithm(a.config.Token.Alg)

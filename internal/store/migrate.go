@@ -67,6 +67,12 @@ func (db *DB) migrate(ctx context.Context) error {
 	})
 }
 
+// Unmade is the status of an SQLite database that is not there yet.
+func Unmade() (MigrationStatus, error) {
+	latest, err := latestMigration("sqlite")
+	return MigrationStatus{Latest: latest}, err
+}
+
 // MigrationStatus tells how far the database is. It waits for a process that
 // migrates.
 func (db *DB) MigrationStatus(ctx context.Context) (MigrationStatus, error) {

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/store"
+)
+
+// ErrNoDatabase is a database in a file that is not there yet.
+var ErrNoDatabase = errors.New("there is no database yet")
+
+// FindDatabase returns the path of the SQLite database of c, or [ErrNoDatabase] if
+// nothing has made it yet. On PostgreSQL it returns nothing.
+func FindDatabase(c config.Config) (string, error) {
+	if !usesSQLite(c) {
+		return "", nil
+	}
+	path, err := store.SQLitePath(c.Database.URL.Reveal())
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return "", fmt.Errorf("%w at %s; jotgate serve makes it", ErrNoDatabase, path)
+	}
+	return path, nil // what else may be wrong with it, opening it tells
+}
+
+// OpenStore opens the database of c, in a data directory that it makes, and
+// leaves its tables as they are.
+func OpenStore(ctx context.Context, c config.Config, log *slog.Logger) (*store.DB, error) {
+	return openStore(ctx, c, store.Config{Logger: log})
+}
+
+func openStore(ctx context.Context, c config.Config, s store.Config) (*store.DB, error) {
+	if usesSQLite(c) {
+		if err := makeDataDir(c.DataDir); err != nil {
+			return nil, err
+		}
+	}
+	s.URL = c.Database.URL.Reveal()
+	return store.Open(ctx, s)
+}
+
+func usesSQLite(c config.Config) bool { return strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") }
+
+// makeDataDir makes the directory for its owner alone, or checks that nobody
+// else can put files into the one that is there.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create the data directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("look at the data directory: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("data directory %s has mode %04o, which lets others write there; run: chmod 700 %s", dir, mode, dir)
+	}
+	return nil
+}
+
+// givenKeys returns the master keys that the settings give, each the zero key if
+// they give none.
+func givenKeys(c config.Config) (master, other keyset.MasterKey, err error) {
+	if master, err = givenKey(c.MasterKey, c.MasterKeyFile); err != nil {
+		return master, other, err
+	}
+	other, err = givenKey(c.MasterKeyOther, c.MasterKeyOtherFile)
+	return master, other, err
+}
+
+func givenKey(text config.Secret, file string) (keyset.MasterKey, error) {
+	switch {
+	case text.Set():
+		return keyset.ParseMasterKey(text.Reveal())
+	case file != "":
+		return keyset.LoadMasterKey(file)
+	}
+	return keyset.MasterKey{}, nil
+}
+
+// ownKey returns the master key in the data directory, which is made there the
+// first time. Beside signing keys none is made: it would open nothing. They are
+// read before it is looked for, since another process may just make both.
+func ownKey(ctx context.Context, c config.Config, db *store.DB) (keyset.MasterKey, error) {
+	if err := makeDataDir(c.DataDir); err != nil {
+		return keyset.MasterKey{}, err
+	}
+	sealed, err := db.Keys().All(ctx)
+	if err != nil {
+		return keyset.MasterKey{}, err
+	}
+	path := filepath.Join(c.DataDir, "master.key")
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && len(sealed) > 0 {
+		return keyset.MasterKey{}, fmt.Errorf("the database has signing keys but the master key %s that opens them is not there; restore that file from a backup", path)
+	}
+	return keyset.LoadOrCreateMasterKey(path)
+}
