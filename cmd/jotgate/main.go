@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -72,6 +73,8 @@ func run(ctx context.Context, args []string, p process) int {
 		return hash(p)
 	}
 	root := newRoot(p)
+	root.InitDefaultCompletionCmd(args...)
+	refuseUnknown(root)
 	root.SetArgs(args)
 	root.SetIn(p.in)
 	root.SetOut(p.out)
@@ -83,6 +86,38 @@ func run(ctx context.Context, args []string, p process) int {
 		return 1
 	}
 	return 0
+}
+
+// refuseUnknown has commands that are only there for those below them refuse what
+// they do not have below them. Alone they print help.
+func refuseUnknown(c *cobra.Command) {
+	if !c.HasSubCommands() {
+		return
+	}
+	c.Args, c.DisableFlagsInUseLine = below, true
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	c.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.HasSubCommands() { // of a command that is none, the flags are unknown, too
+			err = cmp.Or(below(cmd, cmd.Flags().Args()), err)
+		}
+		return err
+	})
+	for _, sub := range c.Commands() {
+		refuseUnknown(sub)
+	}
+}
+
+// below is [cobra.NoArgs] that says what may have been meant.
+func below(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2 // as in cobra where it suggests by itself
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint)
 }
 
 // program is what commands share.
