@@ -158,7 +158,14 @@ type Audit struct {
 
 // Default returns the settings of a program that was told nothing.
 func Default() Config {
-	c := Config{
+	c := fixed()
+	c.derive()
+	return c
+}
+
+// fixed returns the defaults that follow from no other setting.
+func fixed() Config {
+	return Config{
 		HTTP:         Listener{Addr: "127.0.0.1:8080"},
 		Ops:          Operator{Addr: "127.0.0.1:9090"},
 		PublicURL:    "http://localhost:8080",
@@ -175,8 +182,6 @@ func Default() Config {
 		Log:   Log{Level: "info", Format: "json"},
 		Audit: Audit{Retention: 90 * 24 * time.Hour},
 	}
-	c.derive()
-	return c
 }
 
 // derive fills the settings whose default is another setting.

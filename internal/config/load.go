@@ -33,8 +33,7 @@ type Source struct {
 // and where it was made; no line holds a secret.
 func Load(s Source) (Config, error) {
 	given, err := gather(s)
-	c := Default()
-	c.Database.URL, c.Token.Audience = Secret{}, "" // what they follow from may be given
+	c := fixed() // what others follow from may be given
 	errs := []error{err}
 	for _, f := range fields() {
 		v, ok := given[f.Key]

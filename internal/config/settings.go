@@ -57,10 +57,15 @@ type field struct {
 	oneOf    []string
 	check    string
 	min, max int64
+	needed   bool // empty text would be no value
 }
 
 func fields() []field {
-	return walk(reflect.ValueOf(Default()), nil, nil)
+	all := walk(reflect.ValueOf(Default()), nil, nil)
+	for i, defaults := 0, reflect.ValueOf(fixed()); i < len(all); i++ {
+		all[i].needed = !defaults.FieldByIndex(all[i].index).IsZero()
+	}
+	return all
 }
 
 // walk lists the leaves of the struct group, which is at index in Config and

@@ -59,12 +59,24 @@ func (f field) text(raw any) (string, error) {
 		return "", errors.New("must be text; put it in quotes")
 	}
 	if s == "" {
-		return "", nil
+		return "", f.checkEmpty()
 	}
 	if len(f.oneOf) > 0 && !slices.Contains(f.oneOf, s) {
 		return "", fmt.Errorf("%q is not one of %s", s, strings.Join(f.oneOf, ", "))
 	}
 	return s, f.checkText(s)
+}
+
+// checkEmpty refuses empty text for what has no meaning without one. An address of
+// none would be a port of the system's choice on all interfaces.
+func (f field) checkEmpty() error {
+	switch {
+	case !f.needed:
+		return nil
+	case f.check == "addr":
+		return fmt.Errorf("must be host:port; a listener cannot be turned off, and left out it is on %s", f.Default)
+	}
+	return fmt.Errorf("must not be empty; left out it is %s", f.Default)
 }
 
 func (f field) list(raw any) ([]string, error) {
