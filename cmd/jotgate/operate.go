@@ -89,12 +89,19 @@ func (g *program) configCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Check or print the configuration"}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "check", Short: "Say whether the configuration would start", Args: cobra.NoArgs,
+			Use: "check", Short: "Say what is wrong with the configuration", Args: cobra.NoArgs,
+			Long: `Say what is wrong with the configuration and with the keys that it names. Nothing
+is made, and nothing is reached: whether the database answers and the addresses are
+free, the start tells.`,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				if _, err := g.load(cmd); err != nil {
+				c, err := g.load(cmd)
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")
+				if err := app.Check(cmd.Context(), c); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")
 				return err
 			},
 		},

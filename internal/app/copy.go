@@ -57,7 +57,7 @@ func findMasterKey(c config.Config, database string) (key keyset.MasterKey, foun
 		key, err = keyset.ParseMasterKey(c.MasterKey.Reveal())
 		return key, "master_key", err
 	}
-	for _, path := range []string{c.MasterKeyFile, filepath.Join(filepath.Dir(database), "master.key"), filepath.Join(c.DataDir, "master.key")} {
+	for _, path := range []string{c.MasterKeyFile, filepath.Join(filepath.Dir(database), "master.key"), ownKeyPath(c)} {
 		if _, err := os.Stat(path); path == "" || path != c.MasterKeyFile && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -52,13 +52,22 @@ func openStore(ctx context.Context, c config.Config, s store.Config) (*store.DB,
 
 func usesSQLite(c config.Config) bool { return strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") }
 
-// makeDataDir makes the directory for its owner alone, or checks that nobody
-// else can put files into the one that is there.
+// makeDataDir makes the directory for its owner alone, or checks the one that is
+// there.
 func makeDataDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create the data directory: %w", err)
 	}
+	return checkDataDir(dir)
+}
+
+// checkDataDir checks that nobody else can put files into the directory, if it is
+// there.
+func checkDataDir(dir string) error {
 	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("look at the data directory: %w", err)
 	}
@@ -71,11 +80,9 @@ func makeDataDir(dir string) error {
 // givenKeys returns the master keys that the settings give, each the zero key if
 // they give none.
 func givenKeys(c config.Config) (master, other keyset.MasterKey, err error) {
-	if master, err = givenKey(c.MasterKey, c.MasterKeyFile); err != nil {
-		return master, other, err
-	}
-	other, err = givenKey(c.MasterKeyOther, c.MasterKeyOtherFile)
-	return master, other, err
+	master, err = givenKey(c.MasterKey, c.MasterKeyFile)
+	other, otherErr := givenKey(c.MasterKeyOther, c.MasterKeyOtherFile)
+	return master, other, errors.Join(err, otherErr)
 }
 
 func givenKey(text config.Secret, file string) (keyset.MasterKey, error) {
@@ -88,6 +95,8 @@ func givenKey(text config.Secret, file string) (keyset.MasterKey, error) {
 	return keyset.MasterKey{}, nil
 }
 
+func ownKeyPath(c config.Config) string { return filepath.Join(c.DataDir, "master.key") }
+
 // ownKey returns the master key in the data directory, which is made there the
 // first time. Beside signing keys none is made: it would open nothing. They are
 // read before it is looked for, since another process may just make both.
@@ -99,7 +108,7 @@ func ownKey(ctx context.Context, c config.Config, db *store.DB) (keyset.MasterKe
 	if err != nil {
 		return keyset.MasterKey{}, err
 	}
-	path := filepath.Join(c.DataDir, "master.key")
+	path := ownKeyPath(c)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && len(sealed) > 0 {
 		return keyset.MasterKey{}, fmt.Errorf("the database has signing keys but the master key %s that opens them is not there; restore that file from a backup", path)
 	}

@@ -29,34 +29,43 @@ type Source struct {
 	Flags   *pflag.FlagSet // what [RegisterFlags] prepared, parsed; or nil
 }
 
+// errUnread is a file whose settings are not known.
+var errUnread = errors.New("read configuration file")
+
 // Load returns the settings in s. Its error names every mistake, one in a line,
 // and where it was made; no line holds a secret.
 func Load(s Source) (Config, error) {
 	given, err := gather(s)
 	c := fixed() // what others follow from may be given
-	errs := []error{err}
+	wrong, mistaken := c.take(given)
+	errs := []error{err, mistaken}
+	c.Traces, mistaken = traces(s.Environ)
+	errs = append(errs, mistaken, c.readSecrets(wrong))
+	c.derive()
+	if !errors.Is(err, errUnread) {
+		errs = append(errs, c.check(wrong))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// take sets what is given, and returns the keys of what is no value for its setting.
+func (c *Config) take(given map[string]value) (wrong map[string]bool, err error) {
+	wrong = map[string]bool{}
+	var errs []error
 	for _, f := range fields() {
 		v, ok := given[f.Key]
 		if !ok {
 			continue
 		}
-		if err := f.set(reflect.ValueOf(&c).Elem().FieldByIndex(f.index), v.raw); err != nil {
+		if err := f.set(reflect.ValueOf(c).Elem().FieldByIndex(f.index), v.raw); err != nil {
+			wrong[f.Key] = true
 			errs = append(errs, fmt.Errorf("%s: %w", v.origin, err))
 		}
 	}
-	traced, err := traces(s.Environ)
-	c.Traces = traced
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return Config{}, err
-	}
-	if err := c.readSecrets(); err != nil {
-		return Config{}, err
-	}
-	c.derive()
-	if err := c.check(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
+	return wrong, errors.Join(errs...)
 }
 
 // value is what one source says of a setting, and how a person would name the
@@ -79,7 +88,7 @@ func fromFile(path string, given map[string]value) error {
 	}
 	k := koanf.New(".")
 	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return fmt.Errorf("read configuration file %s: %s", path, oneLine(err))
+		return fmt.Errorf("%w %s: %s", errUnread, path, oneLine(err))
 	}
 	known := map[string]bool{}
 	var names []string
@@ -144,8 +153,9 @@ func fromFlags(fs *pflag.FlagSet, given map[string]value) error {
 }
 
 // readSecrets takes the secrets that are given as files. The master key is left
-// where it is: keyset reads that file, and minds its mode.
-func (c *Config) readSecrets() error {
+// where it is: keyset reads that file, and minds its mode. What cannot be taken
+// goes into wrong.
+func (c *Config) readSecrets(wrong map[string]bool) error {
 	var errs []error
 	if c.MasterKey.Set() && c.MasterKeyFile != "" {
 		errs = append(errs, errors.New("master_key and master_key_file are both given; keep one"))
@@ -153,8 +163,9 @@ func (c *Config) readSecrets() error {
 	if c.MasterKeyOther.Set() && c.MasterKeyOtherFile != "" {
 		errs = append(errs, errors.New("master_key_other and master_key_other_file are both given; keep one"))
 	}
-	errs = append(errs, readURL("database.url", &c.Database.URL, c.Database.URLFile), readURL("redis.url", &c.Redis.URL, c.Redis.URLFile))
-	return errors.Join(errs...)
+	err := readURL("database.url", &c.Database.URL, c.Database.URLFile)
+	wrong["database.url"] = wrong["database.url"] || err != nil
+	return errors.Join(append(errs, err, readURL("redis.url", &c.Redis.URL, c.Redis.URLFile))...)
 }
 
 // readURL reads the setting at key from path, if one is given.

@@ -224,7 +224,9 @@ func checkDatabase(s string) error {
 		}
 		return errors.New("must name a file: sqlite:<path>")
 	case "postgres", "postgresql":
-		return nil
+		if strings.HasPrefix(rest, "//") {
+			return nil
+		}
 	}
 	return errors.New("must begin with sqlite: or postgres://")
 }
@@ -267,23 +269,27 @@ const (
 	publishing = 30 * time.Minute
 )
 
-// check is what no setting can tell by itself.
-func (c *Config) check() error {
+// check is what no setting can tell by itself. It judges nothing by what is wrong
+// already.
+func (c *Config) check(wrong map[string]bool) error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	right := func(keys ...string) bool {
+		return !slices.ContainsFunc(keys, func(key string) bool { return wrong[key] })
+	}
 	if c.Token.AccessTTL > maxAccessTTL {
 		fail("token.access_ttl: %s is more than %s: an access token cannot be taken back everywhere at once", durationText(c.Token.AccessTTL), durationText(maxAccessTTL))
 	}
-	if every := c.Token.RotateEvery; every != 0 && every < c.Token.AccessTTL+publishing {
+	if every := c.Token.RotateEvery; every != 0 && every < c.Token.AccessTTL+publishing && right("token.access_ttl") {
 		fail("token.rotate_every: %s is less than token.access_ttl and %s, in which the next key is published; 0 turns it off", durationText(every), durationText(publishing))
 	}
-	if c.Refresh.IdleTTL > c.Refresh.AbsoluteTTL {
+	if c.Refresh.IdleTTL > c.Refresh.AbsoluteTTL && right("refresh.absolute_ttl") {
 		fail("refresh.idle_ttl: %s is more than refresh.absolute_ttl, %s", durationText(c.Refresh.IdleTTL), durationText(c.Refresh.AbsoluteTTL))
 	}
-	if c.HTTP.Addr == c.Ops.Addr && !strings.HasSuffix(c.HTTP.Addr, ":0") {
+	if c.HTTP.Addr == c.Ops.Addr && !strings.HasSuffix(c.HTTP.Addr, ":0") && right("http.addr", "ops.addr") {
 		fail("ops.addr: %s is http.addr too: metrics and profiles are not for the public", c.Ops.Addr)
 	}
-	if !strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") && !c.MasterKey.Set() && c.MasterKeyFile == "" {
+	if !strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") && !c.MasterKey.Set() && c.MasterKeyFile == "" && right("database.url", "master_key", "master_key_file") {
 		fail("master_key_file: PostgreSQL needs a master key that all replicas share; make one with: openssl rand -base64 32")
 	}
 	return errors.Join(errs...)

@@ -109,6 +109,16 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return nil, errors.New("store: the database URL must begin with sqlite: or postgres://")
 }
 
+// CheckURL returns what [Open] would refuse of url, and opens nothing.
+func CheckURL(url string) error {
+	if strings.HasPrefix(url, "sqlite:") {
+		_, err := SQLitePath(url)
+		return err
+	}
+	_, err := postgresConfig(url)
+	return err
+}
+
 // Close closes all connections, those on which a statement runs when it is over. Nobody
 // may use db any more.
 func (db *DB) Close() error {
