@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -71,7 +73,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		"idle_in_transaction_session_timeout": "15s",
 	})
 	if err := d.pool.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("store: reach PostgreSQL: %w", err), d.pool.Close())
+		return nil, errors.Join(unreached(err), d.pool.Close())
 	}
 	// pgx prepares statements by itself, in transactions too, where GORM would
 	// prepare anew each time.
@@ -81,6 +83,19 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	d.rotations = &rotations{orm: orm, timeout: c.Timeout}
 	return &DB{dialect: d, server: d, writer: orm, readers: orm, timeout: c.Timeout}, nil
+}
+
+// unreached is err in one line: pgx begins one for each address and for each way,
+// with TLS and without, though they often say the same.
+func unreached(err error) error {
+	var all []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	text := strings.Replace(strings.Join(all, "; "), ":; ", ": ", 1) // the first one only begins
+	return fmt.Errorf("store: reach PostgreSQL: %s; see that it runs and that database.url is right", text)
 }
 
 func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
@@ -178,7 +193,7 @@ func (d *postgresDialect) locked(ctx context.Context, f func(conns *sql.DB) erro
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("store: reach PostgreSQL: %w", err)
+		return unreached(err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if err := locker.SessionLock(ctx, conn); err != nil {

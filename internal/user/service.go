@@ -194,7 +194,11 @@ func (s *Service) newPassword(plain string, n Username, e Email) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("user: %w", err)
 	}
-	if err := s.Policy.Check(plain, string(n), string(e)); err != nil {
+	err = s.Policy.Check(plain, string(n), string(e))
+	if weak, ok := errors.AsType[*password.WeakError](err); ok && weak.Rule == password.TooShort {
+		return "", fmt.Errorf("user: %w: it must have at least %d characters", err, weak.MinLength)
+	}
+	if err != nil {
 		return "", fmt.Errorf("user: %w", err)
 	}
 	return plain, nil
