@@ -108,7 +108,7 @@ func (g *program) changeClient(use, short string,
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			a, err := g.open(cmd)
+			a, err := g.openFound(cmd)
 			if err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func (g *program) changeClient(use, short string,
 }
 
 func (g *program) listClients(cmd *cobra.Command, _ []string) (err error) {
-	a, err := g.open(cmd)
+	a, err := g.openFound(cmd)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ ended since, and the feed's numbers are given out a second time. Users, API keys
 clients stay as the backup has them; those that were deleted since are back too.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			a, err := g.open(cmd)
+			a, err := g.openFound(cmd)
 			if err != nil {
 				return err
 			}

@@ -51,7 +51,7 @@ func (v keyView) line() string {
 func (g *program) keysCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "List, rotate, revoke and reseal signing keys, or bring your own"}
 	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List the signing keys", Args: cobra.NoArgs, RunE: g.withKeys(listKeys)},
+		&cobra.Command{Use: "list", Short: "List the signing keys", Args: cobra.NoArgs, RunE: g.withKeys(g.openFound, listKeys)},
 		&cobra.Command{
 			Use:   "import FILE",
 			Short: "Import a private key in PEM or as a JWK; - reads standard input",
@@ -70,14 +70,14 @@ refresh token gets a new access token. If it was the one that signs, the next on
 or a new one, takes over at once. Verifiers that keep the key set meet that one
 unprepared and must ask for it: for a change that nobody notices there is "rotate".
 A kid that begins with a dash comes after two: keys revoke -- KID.`,
-			Args: cobra.ExactArgs(1), RunE: g.withKeys(revokeKey),
+			Args: cobra.ExactArgs(1), RunE: g.withKeys(g.openFound, revokeKey),
 		},
 		&cobra.Command{
 			Use:   "reseal",
 			Short: "Seal all signing keys under the master key that the other one sealed",
 			Long: `Seal all signing keys under the master key that the other one (master_key_other)
 sealed, in one transaction. Doing it again is harmless.`,
-			Args: cobra.NoArgs, RunE: g.withKeys(resealKeys),
+			Args: cobra.NoArgs, RunE: g.withKeys(g.openFound, resealKeys),
 		},
 		g.bumpEpoch(),
 	)
@@ -88,9 +88,9 @@ sealed, in one transaction. Doing it again is harmless.`,
 // act is what a command on the keys does once the program is built.
 type act func(ctx context.Context, g *program, a *app.App, out io.Writer, args []string) error
 
-func (g *program) withKeys(do act) func(*cobra.Command, []string) error {
+func (g *program) withKeys(open func(*cobra.Command) (*app.App, error), do act) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) (err error) {
-		a, err := g.open(cmd)
+		a, err := open(cmd)
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (g *program) importKey(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return g.withKeys(func(ctx context.Context, g *program, a *app.App, out io.Writer, _ []string) error {
+	return g.withKeys(g.open, func(ctx context.Context, g *program, a *app.App, out io.Writer, _ []string) error {
 		info, err := a.Gate.ImportKey(ctx, a.Keys, text, keyset.Algorithm(c.Token.Alg))
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ the algorithm is no different: set token.alg first, everywhere, and rotate then.
 			if err != nil {
 				return err
 			}
-			return g.withKeys(func(ctx context.Context, g *program, a *app.App, out io.Writer, _ []string) error {
+			return g.withKeys(g.open, func(ctx context.Context, g *program, a *app.App, out io.Writer, _ []string) error {
 				info, err := a.Gate.RotateKey(ctx, a.Keys, made)
 				if err != nil {
 					return err

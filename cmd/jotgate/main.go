@@ -160,6 +160,22 @@ func (g *program) open(cmd *cobra.Command) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
+	return g.build(cmd, c)
+}
+
+// openFound is [program.open] for a command on what is there: it makes no database.
+func (g *program) openFound(cmd *cobra.Command) (*app.App, error) {
+	c, err := g.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := app.FindDatabase(c); err != nil {
+		return nil, err
+	}
+	return g.build(cmd, c)
+}
+
+func (g *program) build(cmd *cobra.Command, c config.Config) (*app.App, error) {
 	log, err := telemetry.NewLogger(g.err, "warn", "text")
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,13 +47,13 @@ func (g *program) serveCommand() *cobra.Command {
 
 // welcome says where everything is. What it cannot print is no reason to stop.
 func welcome(w io.Writer, c config.Config, l app.Listening) {
-	data := c.DataDir
-	if full, err := filepath.Abs(data); err == nil {
-		data = full
+	data := "in PostgreSQL"
+	if path, err := app.FindDatabase(c); err == nil && path != "" {
+		data = path
 	}
-	app := ""
+	sample := ""
 	if c.SampleApp() {
-		app = "  app         " + c.PublicURL + "/app\n"
+		sample = "  app         " + c.PublicURL + "/app\n"
 	}
 	fmt.Fprintf(w, `jotgate is listening.
   API         %s (on %s)
@@ -64,7 +63,7 @@ func welcome(w io.Writer, c config.Config, l app.Listening) {
 Try it:
   curl -s %s/v1/users -H 'Content-Type: application/json' \
     -d '{"username":"ada","password":"correct horse battery staple"}'
-`, c.PublicURL, l.API, c.PublicURL, app, l.Operations, data, c.PublicURL)
+`, c.PublicURL, l.API, c.PublicURL, sample, l.Operations, data, c.PublicURL)
 }
 
 func (g *program) healthCommand() *cobra.Command {

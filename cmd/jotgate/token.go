@@ -54,7 +54,7 @@ func (g *program) inspectToken(cmd *cobra.Command, args []string) (err error) {
 		}
 		text = string(read)
 	}
-	a, err := g.open(cmd)
+	a, err := g.openFound(cmd)
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func (g *program) changeUser(use, short string, args cobra.PositionalArgs,
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			a, err := g.open(cmd)
+			a, err := g.openFound(cmd)
 			if err != nil {
 				return err
 			}
@@ -179,7 +179,7 @@ func (g *program) printUser(cmd *cobra.Command, u user.User) error {
 }
 
 func (g *program) listUsers(cmd *cobra.Command, _ []string) (err error) {
-	a, err := g.open(cmd)
+	a, err := g.openFound(cmd)
 	if err != nil {
 		return err
 	}
