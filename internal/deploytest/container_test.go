@@ -1,6 +1,7 @@
 package deploytest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,6 +119,30 @@ func TestCompose(t *testing.T) {
 	}
 	if !p.Networks["back"].Internal {
 		t.Error("the database's network is not internal")
+	}
+}
+
+// TestTypedComposeCommands holds what is to be typed to the services: a second
+// container cannot have the fixed address of the first one, and in one that runs the
+// program goes by its path.
+func TestTypedComposeCommands(t *testing.T) {
+	p, text := document[project](t, "configs/compose.yaml", false), read(t, "configs/compose.yaml")
+	typed := regexp.MustCompile(`(?m)^# +docker compose .*\b(run --rm|exec) (\S+) (\S+) \S+`).FindAllStringSubmatch(text, -1)
+	if len(typed) != 2 {
+		t.Errorf("%d commands are to be typed, want one on each database", len(typed))
+	}
+	for _, m := range typed {
+		how, name, first := m[1], m[2], m[3]
+		s, ok := p.Services[name]
+		if !ok {
+			t.Errorf("%s: there is no service %s", m[0], name)
+		}
+		if fixed := strings.Contains(fmt.Sprint(s.Networks), "ipv4_address"); fixed && how != "exec" {
+			t.Errorf("%s: %s has a fixed address, which is taken", m[0], name)
+		}
+		if path := "/jotgate"; how == "exec" && (first != path || !strings.Contains(read(t, "configs/Dockerfile"), `ENTRYPOINT ["`+path+`"]`)) {
+			t.Errorf("%s: the program is not %s", m[0], first)
+		}
 	}
 }
 

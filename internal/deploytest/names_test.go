@@ -83,7 +83,7 @@ func TestCommandsExist(t *testing.T) {
 // code returns the lines of a file that a machine or a person types: the blocks of
 // a page, and what runs elsewhere.
 func code(name, text string) []string {
-	typed := regexp.MustCompile(`^#? *(?:ENTRYPOINT|CMD|HEALTHCHECK|ExecStart=|.*\bsudo -u|.*\brun --rm|\s+jotgate --config)`)
+	typed := regexp.MustCompile(`^#? *(?:ENTRYPOINT|CMD|HEALTHCHECK|ExecStart=|.*\bsudo -u|.*\brun --rm|.*\bexec jotgate-1|\s+jotgate --config)`)
 	var lines []string
 	page, block := strings.HasSuffix(name, ".md"), false
 	for line := range strings.Lines(text) {
