@@ -80,9 +80,11 @@ func run(ctx context.Context, args []string, p process) int {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	if err := root.ExecuteContext(ctx); err != nil {
+		lines := telemetry.NewLines(p.err) // which end even if nobody reads them
 		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintln(p.err, "jotgate:", strings.TrimSpace(line))
+			fmt.Fprintln(lines, "jotgate:", strings.TrimSpace(line))
 		}
+		_ = lines.Flush() //nolint:errcheck // there is nowhere to say so
 		return 1
 	}
 	return 0

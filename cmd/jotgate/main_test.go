@@ -254,20 +254,16 @@ func serve(t *testing.T) (dir, url string) {
 // serveBy is serve for a program that can start itself.
 func serveBy(t *testing.T, again func(arg string) *exec.Cmd) (dir, url string) {
 	t.Helper()
-	ports, err := freePorts(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, url = t.TempDir(), "http://localhost:"+ports[0]
+	dir = t.TempDir()
+	p, url := newServing(t, dir)
+	p.again = again
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	started, out := make(chan struct{}), &notifying{}
 	out.first = func() { close(started) }
+	p.out = out
 	running.Go(func() {
-		code := run(ctx, []string{"serve"}, process{in: strings.NewReader(""), out: out, err: io.Discard, again: again, environ: []string{
-			"JOTGATE_HTTP_ADDR=127.0.0.1:" + ports[0], "JOTGATE_OPS_ADDR=127.0.0.1:" + ports[1], "JOTGATE_PUBLIC_URL=" + url,
-			"JOTGATE_DATA_DIR=" + filepath.Join(dir, "data"), "JOTGATE_PASSWORD_MEMORY_KIB=64", "JOTGATE_PASSWORD_PASSES=1",
-		}})
+		code := run(ctx, []string{"serve"}, p)
 		if code != 0 {
 			t.Errorf("exit code %d", code)
 		}
@@ -279,6 +275,20 @@ func serveBy(t *testing.T, again func(arg string) *exec.Cmd) (dir, url string) {
 		t.Fatal("the server does not start")
 	}
 	return dir, url
+}
+
+// newServing is what a server has of the world, with its data in dir, and where it listens.
+func newServing(t *testing.T, dir string) (p process, url string) {
+	t.Helper()
+	ports, err := freePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url = "http://localhost:" + ports[0]
+	return process{in: strings.NewReader(""), out: io.Discard, err: io.Discard, environ: []string{
+		"JOTGATE_HTTP_ADDR=127.0.0.1:" + ports[0], "JOTGATE_OPS_ADDR=127.0.0.1:" + ports[1], "JOTGATE_PUBLIC_URL=" + url,
+		"JOTGATE_DATA_DIR=" + filepath.Join(dir, "data"), "JOTGATE_PASSWORD_MEMORY_KIB=64", "JOTGATE_PASSWORD_PASSES=1",
+	}}, url
 }
 
 // notifying calls first at the first write.

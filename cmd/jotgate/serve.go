@@ -40,12 +40,16 @@ func (g *program) serveCommand() *cobra.Command {
 			}
 			defer func() { err = errors.Join(err, a.Close()) }()
 			defer headroom()()
-			return a.Run(cmd.Context(), func(l app.Listening) { welcome(cmd.OutOrStdout(), c, l) })
+			return a.Run(cmd.Context(), func(l app.Listening) {
+				out := telemetry.NewLines(cmd.OutOrStdout())
+				welcome(out, c, l)
+				_ = out.Flush() //nolint:errcheck // what it cannot print is no reason to stop
+			})
 		},
 	}
 }
 
-// welcome says where everything is. What it cannot print is no reason to stop.
+// welcome says where everything is.
 func welcome(w io.Writer, c config.Config, l app.Listening) {
 	data := "in PostgreSQL"
 	if path, err := app.FindDatabase(c); err == nil && path != "" {

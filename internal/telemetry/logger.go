@@ -18,25 +18,32 @@ import (
 // format is json or text. Times are in UTC. Neither format lets through a
 // character that does not print, so no value can forge a line, move a
 // terminal's cursor or turn the direction of the text. If w is [Lines], warnings and
-// errors do not linger.
+// errors do not linger, and a warning says how many lines were lost.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("telemetry: log level: %w", err)
 	}
 	urgent := func() error { return nil }
-	if lines, ok := w.(*Lines); ok {
-		urgent = lines.Flush
+	lines, buffered := w.(*Lines)
+	if buffered {
+		urgent = lines.hurry
 	}
 	opts := &slog.HandlerOptions{Level: l}
+	var log *slog.Logger
 	switch format {
 	case "json":
 		w = &turns{w: w}
-		return slog.New(handler{slog.NewJSONHandler(printable{w}, opts), w, urgent}), nil
+		log = slog.New(handler{slog.NewJSONHandler(printable{w}, opts), w, urgent})
 	case "text":
-		return slog.New(handler{Handler: slog.NewTextHandler(w, opts), urgent: urgent}), nil
+		log = slog.New(handler{Handler: slog.NewTextHandler(w, opts), urgent: urgent})
+	default:
+		return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", format)
 	}
-	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", format)
+	if buffered {
+		lines.lost = func(n int) { log.Warn("log lines were lost", slog.Int("n", n)) }
+	}
+	return log, nil
 }
 
 // turns lets one write at a time through: slog's handler, which does so for its own
