@@ -2,9 +2,20 @@ package password
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
+	"time"
+)
+
+const (
+	// answerWithin is much more than a hash takes.
+	answerWithin = 30 * time.Second
+	// endWithin is how long a process has to end by itself.
+	endWithin = time.Second
 )
 
 // aside performs tasks in a process of its own, which stands back: whoever only verifies
@@ -13,8 +24,10 @@ import (
 // itself, so a thread of a lower priority within this process would not do. It is for
 // one goroutine.
 type aside struct {
-	command func() *exec.Cmd // nil performs tasks in this process
-	failed  func(error)
+	command  func() *exec.Cmd // nil performs tasks in this process
+	failed   func(error)
+	patience time.Duration   // for one answer
+	closing  <-chan struct{} // closed when answers are wanted no more
 
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -28,12 +41,17 @@ func (a *aside) perform(t task) (outcome, error) {
 		return t.perform()
 	}
 	done, err := a.ask(t)
-	if err != nil {
-		a.failed(err)
-		a.stop()
-		return t.perform()
+	if err == nil {
+		return done, nil
 	}
-	return done, nil
+	if status := a.stop(); status != nil {
+		err = fmt.Errorf("it ended with %w: %w", status, err)
+	}
+	if errors.Is(err, ErrClosed) {
+		return outcome{}, ErrClosed
+	}
+	a.failed(err)
+	return t.perform()
 }
 
 func (a *aside) ask(t task) (done outcome, err error) {
@@ -42,11 +60,37 @@ func (a *aside) ask(t task) (done outcome, err error) {
 			return outcome{}, err
 		}
 	}
-	if err := a.enc.Encode(t); err != nil {
-		return outcome{}, err
+	answered, why, process := make(chan struct{}), make(chan error, 1), a.cmd.Process
+	go func() { why <- a.watch(process, answered) }()
+	if err = a.enc.Encode(t); err == nil {
+		err = a.dec.Decode(&done)
 	}
-	err = a.dec.Decode(&done)
+	close(answered)
+	if killed := <-why; killed != nil && err != nil {
+		err = killed
+	}
 	return done, err
+}
+
+// watch kills a process that does not answer in time, and returns why it did.
+func (a *aside) watch(p *os.Process, answered <-chan struct{}) error {
+	late := time.NewTimer(a.patience)
+	defer late.Stop()
+	why := fmt.Errorf("no answer in %s", a.patience)
+	select {
+	case <-answered:
+		return nil
+	case <-late.C:
+	case <-a.closing:
+		why = ErrClosed
+		select {
+		case <-answered:
+			return nil
+		case <-time.After(endWithin):
+		}
+	}
+	_ = p.Kill() //nolint:errcheck // it may have ended already
+	return why
 }
 
 func (a *aside) start() error {
@@ -72,13 +116,17 @@ func (a *aside) start() error {
 	return nil
 }
 
-// stop ends the process, if there is one. It has nothing to lose.
-func (a *aside) stop() {
+// stop ends the process, if there is one, and returns how it ended. It has nothing to
+// lose, and ends by itself with its input unless it hangs.
+func (a *aside) stop() error {
 	if a.cmd == nil {
-		return
+		return nil
 	}
-	_ = a.in.Close()         //nolint:errcheck // it may have ended already
-	_ = a.cmd.Process.Kill() //nolint:errcheck // the same
-	_ = a.cmd.Wait()         //nolint:errcheck // it was killed
+	_ = a.in.Close() //nolint:errcheck // it may have ended already
+	process := a.cmd.Process
+	kill := time.AfterFunc(endWithin, func() { _ = process.Kill() }) //nolint:errcheck // the same
+	defer kill.Stop()
+	status := a.cmd.Wait()
 	a.cmd = nil
+	return status
 }

@@ -53,10 +53,13 @@ type Hasher struct {
 
 	// Command starts a process that calls [Serve] on its standard input and output.
 	// There is one for each worker, which ends when it has had nothing to do for a minute.
-	// If it is nil, workers hash in this process. Set it and Failed before the first hash.
+	// One that takes 30 s for a hash is killed. If it is nil, workers hash in this process.
+	// Set it and Failed before the first hash.
 	Command func() *exec.Cmd
 	// Failed is told why a process of Command failed. The hash was made in this one.
 	Failed func(error)
+
+	patience time.Duration // with a process of Command, for one hash
 
 	workers sync.WaitGroup
 	running atomic.Int64
@@ -88,7 +91,7 @@ func NewHasher(p Params, parallel, queue int) *Hasher {
 }
 
 func newHasher(p Params, parallel, queue int, linger time.Duration) *Hasher {
-	h := &Hasher{params: p, jobs: make(chan job, queue), closing: make(chan struct{})}
+	h := &Hasher{params: p, jobs: make(chan job, queue), closing: make(chan struct{}), patience: answerWithin}
 	h.decoy = encode(hashed{params: p, salt: random(saltLen), tag: random(tagLen)})
 	for range parallel {
 		h.workers.Go(func() { h.work(linger) })
@@ -96,8 +99,8 @@ func newHasher(p Params, parallel, queue int, linger time.Duration) *Hasher {
 	return h
 }
 
-// Close stops the workers after the hash that each of them runs. Calls that wait
-// get [ErrClosed].
+// Close stops the workers after the hash that each of them runs, and kills a process
+// that takes longer than a second for it. Calls that wait get [ErrClosed].
 func (h *Hasher) Close() {
 	h.close.Do(func() { close(h.closing) })
 	h.workers.Wait()
@@ -192,20 +195,20 @@ func (h *Hasher) do(ctx context.Context, admit func(context.Context) error, t ta
 }
 
 func (h *Hasher) work(linger time.Duration) {
-	a := &aside{}
-	defer func() { a.stop() }()
+	a := &aside{closing: h.closing}
+	defer func() { _ = a.stop() }() //nolint:errcheck // its work is done
 	for {
 		select {
 		case <-h.closing:
 			return
 		case j := <-h.jobs:
-			a.command, a.failed = h.Command, h.Failed
+			a.command, a.failed, a.patience = h.Command, h.Failed, h.patience
 			h.running.Add(1)
 			done, err := j.perform(a)
 			h.running.Add(-1)
 			j.done <- result{done, err}
 		case <-time.After(linger):
-			a.stop()
+			_ = a.stop() //nolint:errcheck // the same
 		}
 	}
 }
