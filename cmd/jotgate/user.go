@@ -73,7 +73,7 @@ func (g *program) userCommand() *cobra.Command {
 			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Enable(ctx, u.ID) }),
 		g.changeUser("set-password USER", "Set the password from standard input and end all sessions", cobra.ExactArgs(1),
 			func(ctx context.Context, a *app.App, u user.User, _ []string) error {
-				plain, err := g.password()
+				plain, err := g.password(ctx)
 				if err != nil {
 					return err
 				}
@@ -110,7 +110,7 @@ func (g *program) createUser() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, a.Close()) }()
-			if r.Password, err = g.password(); err != nil {
+			if r.Password, err = g.password(cmd.Context()); err != nil {
 				return err
 			}
 			u, err := a.Gate.CreateUser(cmd.Context(), r, roles)
@@ -222,15 +222,44 @@ func writeLines[V interface{ line() string }](w io.Writer, views []V) error {
 	return nil
 }
 
-// password reads one line from standard input, unseen if a person types it.
-func (g *program) password() (string, error) {
+// password reads one line from standard input, unseen if a person types it. It returns
+// when ctx ends; what is read later is lost.
+func (g *program) password(ctx context.Context) (string, error) {
+	read := func() (string, error) { return readPassword(g.in) }
 	if f, ok := g.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		seen, err := term.GetState(int(f.Fd()))
+		if err != nil {
+			return "", err
+		}
+		defer func() {
+			_ = term.Restore(int(f.Fd()), seen) //nolint:errcheck // it may have gone
+			fmt.Fprintln(g.err)
+		}()
 		fmt.Fprint(g.err, "Password: ")
-		typed, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(g.err)
-		return string(typed), err
+		read = func() (string, error) {
+			typed, err := term.ReadPassword(int(f.Fd()))
+			return string(typed), err
+		}
 	}
-	line, err := bufio.NewReader(io.LimitReader(g.in, maxPassword)).ReadString('\n')
+	type answer struct {
+		plain string
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		plain, err := read()
+		done <- answer{plain, err}
+	}()
+	select {
+	case a := <-done:
+		return a.plain, a.err
+	case <-ctx.Done():
+		return "", fmt.Errorf("no password was read: %w", context.Cause(ctx))
+	}
+}
+
+func readPassword(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, maxPassword)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
