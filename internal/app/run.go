@@ -17,6 +17,8 @@ const (
 	drainDelay = time.Second
 	// drainGrace is longer than the longest request may take.
 	drainGrace = 20 * time.Second
+	// operationsGrace is enough for a scrape.
+	operationsGrace = time.Second
 	// StopsWithin is how long requests are waited for once the context of Run has
 	// ended. Whoever supervises the process waits for longer.
 	StopsWithin = drainDelay + drainGrace
@@ -66,7 +68,7 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 		a.drain(ctx)
 	}
 	close(a.stopping) // before the doors wait for answers that are held
-	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), doors))
+	err = errors.Join(err, shutdown(context.WithoutCancel(ctx), doors[0], doors[1]))
 	stopWork()
 	work.Wait()
 	serving.Wait()
@@ -124,14 +126,19 @@ func (a *App) drain(ctx context.Context) {
 	time.Sleep(drainDelay)
 }
 
-func shutdown(ctx context.Context, doors []*door) error {
+// shutdown waits for requests of the API, and for those of operations only a moment: a
+// profile takes as long as it was asked to.
+func shutdown(ctx context.Context, api, operations *door) error {
 	ctx, cancel := context.WithTimeout(ctx, drainGrace)
 	defer cancel()
 	var errs []error
-	for _, d := range doors {
-		if err := d.close(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("requests did not end in %s: %w", drainGrace, err), d.server.Close())
-		}
+	if err := api.close(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("requests did not end in %s: %w", drainGrace, err), api.server.Close())
+	}
+	moment, cancel := context.WithTimeout(ctx, operationsGrace)
+	defer cancel()
+	if operations.close(moment) != nil {
+		errs = append(errs, operations.server.Close())
 	}
 	return errors.Join(errs...)
 }
