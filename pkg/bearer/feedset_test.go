@@ -103,7 +103,7 @@ func TestFullFeedGoesOnWithOtherKinds(t *testing.T) {
 		}
 		asked := len(a.seen())
 		time.Sleep(time.Minute)
-		if n := len(a.seen()) - asked; n > 60 {
+		if n := len(a.seen()) - asked; n > 100 {
 			t.Errorf("%d requests in a minute", n)
 		}
 		time.Sleep(12 * time.Minute)
