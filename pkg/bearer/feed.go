@@ -37,8 +37,9 @@ type FeedConfig struct {
 	Client *http.Client
 	// MaxStaleness is how old the knowledge of the feed may be before OnStale counts.
 	// Zero stands for 30 s; less than 2 s is refused, as the feed would be stale
-	// between two answers. The shorter it is, the more often the issuer is asked
-	// while nothing happens: three times in it, and every 25 s at least.
+	// between two answers, and a day or more, as no token lives that long. The shorter
+	// it is, the more often the issuer is asked while nothing happens: three times in
+	// it, and every 25 s at least.
 	MaxStaleness time.Duration
 	// OnStale is what to do then.
 	OnStale OnStale
@@ -124,8 +125,8 @@ func NewFeed(c FeedConfig) (*Feed, error) {
 
 func (c *FeedConfig) check() error {
 	switch own, builtIn := c.Introspect != nil, c.ClientID != "" || c.ClientSecret != ""; {
-	case c.MaxStaleness < minStaleness:
-		return fmt.Errorf("bearer: MaxStaleness of %s is less than %s", c.MaxStaleness, minStaleness)
+	case c.MaxStaleness < minStaleness || c.MaxStaleness >= maxLife:
+		return fmt.Errorf("bearer: MaxStaleness of %s is not within %s and a day", c.MaxStaleness, minStaleness)
 	case c.MaxEntries < 0:
 		return fmt.Errorf("bearer: MaxEntries of %d is negative", c.MaxEntries)
 	case c.OnStale < AcceptUntilExpiry || c.OnStale > AskIntrospection:

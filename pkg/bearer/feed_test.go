@@ -65,6 +65,7 @@ func TestNewFeedRefuses(t *testing.T) {
 		"issuer that is no URL":      {Issuer: "auth.example.com"},
 		"too little staleness":       {Issuer: issuer, MaxStaleness: time.Second},
 		"negative staleness":         {Issuer: issuer, MaxStaleness: -time.Second},
+		"a day of staleness":         {Issuer: issuer, MaxStaleness: 24 * time.Hour},
 		"negative size":              {Issuer: issuer, MaxEntries: -1},
 		"policy that is none":        {Issuer: issuer, OnStale: 3},
 		"negative policy":            {Issuer: issuer, OnStale: -1},
