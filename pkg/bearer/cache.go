@@ -11,7 +11,8 @@ const (
 	defaultCacheSize = 8192
 	cacheShards      = 16
 	// turnEvery is after how long the tokens that nobody has presented since are
-	// forgotten, at the latest when that has passed once more.
+	// forgotten, at the latest when that has passed once more: by a shard to which
+	// tokens come. One to which none do keeps those that it has.
 	turnEvery = 5 * time.Minute
 )
 

@@ -64,8 +64,8 @@ export interface FeedOptions {
    */
   onStale?: 'accept' | 'refuse' | 'introspect';
   /**
-   * For onStale: 'introspect': whether a token is active. It has 2 s, after which signal is aborted, and 32 run at once
-   * at most. An answer is remembered for 2 s.
+   * For onStale: 'introspect': whether a token is active. It has 2 s, after which signal is aborted and nobody waits for
+   * it; 32 are waited for at once at most. One that ignores signal goes on beside those. An answer is remembered for 2 s.
    */
   introspect?: (token: string, signal: AbortSignal) => Promise<boolean>;
   /**

@@ -6,7 +6,7 @@ const second = 1000;
 const patience = 2 * second;
 const remembered = 2 * second;
 const maxAnswers = 10_000;
-const maxQuestions = 32; // at once; others wait for their turn
+const maxQuestions = 32; // that are waited for at once; others wait for their turn
 
 /**
  * Asks whether single tokens are still good. One token is asked about once at a time, and not again for a moment.
