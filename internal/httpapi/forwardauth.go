@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -60,17 +59,15 @@ func (s *server) checkForwarded(r *http.Request) error {
 	return nil
 }
 
-// demanded returns the scopes in the query of r: names separated by spaces. A query
-// without any is none that a proxy can have meant.
+// demanded returns the scopes in the query of r: names separated by spaces, or none. A
+// query that cannot be read may hold one, and other parameters may be the client's: some
+// proxies pass on what they were asked.
 func demanded(r *http.Request) ([]string, error) {
-	q, err := query(r, "scope")
+	q, err := parseQuery(r)
 	if err != nil {
 		return nil, err
 	}
 	names := strings.Fields(strings.Join(q["scope"], " "))
-	if len(names) == 0 || slices.ContainsFunc(q["scope"], func(text string) bool { return strings.TrimSpace(text) == "" }) {
-		return nil, invalid(fieldError{"", "required", "A demand names a scope."})
-	}
 	if _, err := scope.Parse(names); err != nil {
 		f := fieldOf(scope.ErrInvalid)
 		f.Pointer = ""

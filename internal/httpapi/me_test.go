@@ -180,10 +180,10 @@ func TestForwardAuthReadsItsDemand(t *testing.T) {
 	key, _ := a.key(a.login("ada", "bearer").bearer(t), object{"name": "backup", "scopes": []string{"a", "b"}})
 	for query, status := range map[string]int{
 		"": 204, "?": 204, "?scope=a": 204, "?scope=a+b": 204, "?scope=a%20b": 204, "?scope=a&scope=b": 204, "?scope=a&": 204,
-		"?scope=c": 403, "?scope=a+c": 403, "?scope=a&scope=c": 403,
+		"?scope=": 204, "?scope": 204, "?scope=+": 204, "?scope=a&scope=": 204, "?&": 204, "?page=2": 204, "?page=2&scope=a": 204,
+		"?scope=c": 403, "?page=2&scope=c": 403, "?scope=a+c": 403, "?scope=a&scope=c": 403,
 		"?scope=c;": 422, "?scope=a;scope=c": 422, "?scope=a;b": 422, "?scope=100%": 422, "?sc%ope=c": 422, "?scope=a&scope=c;": 422,
-		"?scopes=c": 422, "?Scope=c": 422, "?scope=a&scopes=c": 422, "?scope[]=c": 422, "?c": 422, "?=c": 422,
-		"?scope=": 422, "?scope": 422, "?scope=+": 422, "?scope=a&scope=": 422, "?&": 422, "?scope=Nope%22": 422, "?scope=%ff": 422,
+		"?scope=Nope%22": 422, "?scope=%ff": 422,
 	} {
 		code := map[int]string{403: "insufficient-scope", 422: "invalid-fields"}[status]
 		for _, method := range []string{"GET", "HEAD"} {
