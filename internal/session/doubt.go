@@ -29,6 +29,9 @@ func (d *doubts) note(r Rotation, told time.Time, keep time.Duration) {
 	defer d.mu.Unlock()
 	known, ok := d.of[r.ID]
 	if ok && known.from == r.From {
+		if r.At.Before(known.first) { // it waited longer than one that came after it
+			known.first = r.At
+		}
 		known.told = told
 		d.of[r.ID] = known
 		return

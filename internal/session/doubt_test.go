@@ -81,6 +81,32 @@ func TestDoubtIsOfOneRotation(t *testing.T) {
 	}
 }
 
+// TestDoubtsThatMeet has a second tab give up before the first one is answered, whose
+// write it is that lands.
+func TestDoubtsThatMeet(t *testing.T) {
+	s := newService(t)
+	o := s.open(t, "u")
+	swap, away := s.swap, awayError{errors.New("stalled")}
+	s.swap = func(ctx context.Context, first session.Rotation) (session.Session, error) {
+		s.swap = func(context.Context, session.Rotation) (session.Session, error) { return session.Session{}, away }
+		s.at = s.at.Add(time.Second)
+		if _, err := s.rotate(t, o, 1, ""); !errors.Is(err, away) {
+			t.Error("the second:", err)
+		}
+		s.at = s.at.Add(grace)
+		_, err := swap(ctx, first)
+		s.swap = swap
+		return session.Session{}, errors.Join(err, away)
+	}
+	if _, err := s.rotate(t, o, 1, ""); !errors.Is(err, away) {
+		t.Fatal("the first:", err)
+	}
+	s.at = s.at.Add(3 * time.Second)
+	if again, err := s.rotate(t, o, 1, ""); err != nil || !again.Repeated {
+		t.Errorf("again = %+v, %v", again, err)
+	}
+}
+
 // TestDoubtIsOfOneGeneration holds that the grace of a rotation that was not told is over
 // with the next one.
 func TestDoubtIsOfOneGeneration(t *testing.T) {
