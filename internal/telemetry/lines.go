@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -66,7 +67,8 @@ func (l *Lines) Write(p []byte) (int, error) {
 func (l *Lines) Flush() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	patience := time.After(linesPatience)
+	patience, cancel := linesDeadline()
+	defer cancel()
 	inTime := l.waitLocked(patience) // for what is on its way, and then for what is behind it
 	l.handOnLocked()
 	if !inTime || !l.waitLocked(patience) {
@@ -88,6 +90,13 @@ func (l *Lines) hurry() error {
 	return l.Flush()
 }
 
+// linesDeadline returns what is closed once nobody is to wait any longer, for however many
+// writes.
+func linesDeadline() (over <-chan struct{}, cancel func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), linesPatience)
+	return ctx.Done(), cancel
+}
+
 // makeRoomLocked reports whether there is room for n bytes, or none is needed because
 // nothing else is there.
 func (l *Lines) makeRoomLocked(n int) bool {
@@ -102,7 +111,9 @@ func (l *Lines) makeRoomLocked(n int) bool {
 	if l.behind {
 		return false
 	}
-	for patience := time.After(linesPatience); l.waitLocked(patience); l.handOnLocked() {
+	patience, cancel := linesDeadline()
+	defer cancel()
+	for ; l.waitLocked(patience); l.handOnLocked() {
 		if fits() {
 			return true
 		}
@@ -112,7 +123,7 @@ func (l *Lines) makeRoomLocked(n int) bool {
 
 // waitLocked lets go of the lock until the write under way is over. It reports false if
 // that takes longer than patience.
-func (l *Lines) waitLocked(patience <-chan time.Time) bool {
+func (l *Lines) waitLocked(patience <-chan struct{}) bool {
 	writing := l.writing
 	if writing == nil {
 		return true
