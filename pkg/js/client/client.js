@@ -207,7 +207,8 @@ class Client {
   #renew(sent, before) {
     return this.#turns.take(async () => {
       if (await this.#turns.refreshedSince(sent)) return true;
-      const shared = this.#outcome !== before || (await this.#isTooEarly());
+      const fresh = this.#outcome !== before && Date.now() - this.#outcome.at < PATIENCE;
+      const shared = fresh || (await this.#isTooEarly());
       return shared ? this.#outcome.result : this.#refresh();
     });
   }
@@ -223,7 +224,8 @@ class Client {
   async #refresh() {
     const result = this.#exchange();
     const [{ reason }] = await Promise.allSettled([result]);
-    this.#outcome = { result, at: Date.now(), wait: Math.min(reason?.retryAfter ?? 0, MAX_WAIT) * 1000 };
+    const seconds = reason?.code === UNKNOWN ? 0 : (reason?.retryAfter ?? 0); // of jotgate alone
+    this.#outcome = { result, at: Date.now(), wait: Math.min(seconds, MAX_WAIT) * 1000 };
     return result;
   }
 

@@ -125,6 +125,30 @@ test('a server that was busy is asked again after a login, and after another tab
   }
 });
 
+test('what failed long before a request was answered is tried again', async (t) => {
+  const pass = stopClock(t);
+  const world = new World().signedIn('stale');
+  const client = world.tab();
+  let release;
+  world.next = [() => new Promise((done) => (release = done)), lost];
+  const late = client.me();
+  await settle();
+  await assert.rejects(client.refresh(), TypeError);
+  pass(20);
+  release(problem(401, 'invalid-token'));
+  assert.equal((await late).user.id, 'U1');
+  assert.equal(world.count('POST /v1/refresh'), 2);
+});
+
+test('who is not jotgate does not say when to ask again', async (t) => {
+  stopClock(t);
+  const world = new World().signedIn('stale');
+  const client = world.tab();
+  world.next = [undefined, () => new Response('maintenance', { status: 503, headers: { 'Retry-After': '3600' } })];
+  await assert.rejects(client.me(), { code: 'unknown', retryAfter: 3600 });
+  assert.equal((await client.me()).user.id, 'U1');
+});
+
 test('a login in another tab saves a request that was sent before the session was found to be over', async () => {
   const world = new World();
   const [a, b] = [world.tab({ locks: null }), world.tab({ locks: null })];
