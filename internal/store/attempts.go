@@ -19,16 +19,20 @@ type attemptsRow struct {
 // TableName implements GORM's Tabler.
 func (attemptsRow) TableName() string { return "password_attempts" }
 
+// clocksApart is how far the clocks of replicas may be apart. To one that is behind, a
+// bucket that another one has emptied is more than empty.
+const clocksApart = time.Minute
+
 // charge moves the tat on by one recovery, unless it would then be more than a
-// full burst ahead. A tat that is further ahead already was written by a clock
-// that has stepped back since, and is brought to where an emptied bucket is.
+// full burst ahead. A tat that is further ahead already than clocks are apart was written
+// by a clock that has stepped back since, and is brought to where an emptied bucket is.
 const charge = `
 INSERT INTO password_attempts (bucket, tat) VALUES (@bucket, @fresh)
 ON CONFLICT (bucket) DO UPDATE SET tat = CASE
-	WHEN password_attempts.tat > @full THEN @full
+	WHEN password_attempts.tat > @beyond THEN @full
 	WHEN password_attempts.tat > @now THEN password_attempts.tat + @recovery
 	ELSE @fresh END
-WHERE password_attempts.tat + @recovery <= @full OR password_attempts.tat > @full
+WHERE password_attempts.tat + @recovery <= @full OR password_attempts.tat > @beyond
 RETURNING bucket, tat`
 
 // minWait is the shortest wait that is told to anybody.
@@ -46,6 +50,7 @@ func (s *Attempts) Charge(ctx context.Context, bucket string, a user.Allowance, 
 	charged, err := change(ctx, s.db, "charge attempt", func(ctx context.Context, q *gorm.DB) ([]attemptsRow, error) {
 		return gorm.G[attemptsRow](q).Raw(charge, map[string]any{
 			"bucket": bucket, "now": micros(now), "fresh": micros(now.Add(a.Recovery)), "full": micros(full),
+			"beyond":   micros(full.Add(clocksApart)),
 			"recovery": a.Recovery.Microseconds(),
 		}).Find(ctx)
 	})

@@ -18,6 +18,7 @@ func attemptTests() []test {
 		{"buckets are apart, and cleared", attemptsBuckets},
 		{"concurrent calls charge no more than the burst", attemptsRace},
 		{"a clock that stepped back locks nobody out", attemptsClock},
+		{"clocks that are apart give nothing back", attemptsApart},
 		{"prune takes whole buckets, in bounds", attemptsPrune},
 	}
 }
@@ -80,6 +81,17 @@ func attemptsClock(k kit) {
 	}
 	k.equal(k.charge("b", 24*time.Hour), time.Minute)
 	k.equal([]time.Duration{k.charge("b", 0), k.charge("b", 0), k.charge("b", time.Minute)}, []time.Duration{0, time.Minute, 0})
+}
+
+// attemptsApart has two replicas, of which one is half a minute ahead.
+func attemptsApart(k kit) {
+	const ahead = 30 * time.Second
+	for range 3 {
+		k.charge("b", ahead)
+	}
+	k.equal([]time.Duration{k.charge("b", 0), k.charge("b", ahead), k.charge("b", 0)}, []time.Duration{time.Minute + ahead, time.Minute, time.Minute + ahead})
+	k.equal([]time.Duration{k.charge("b", time.Minute), k.charge("b", time.Minute+ahead), k.charge("b", time.Minute+ahead)},
+		[]time.Duration{ahead, 0, time.Minute})
 }
 
 func attemptsPrune(k kit) {
