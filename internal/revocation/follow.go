@@ -68,6 +68,7 @@ func (f *Feed) Next(ctx context.Context, after Cursor, limit int, wait time.Dura
 		select {
 		case <-tick:
 		case <-over.C:
+			p, _, _ = f.page(after, limit) // as old as it is by then
 			return p
 		case <-ctx.Done():
 			return p

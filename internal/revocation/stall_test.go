@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/jotgate/jotgate/internal/revocation"
 )
 
 // TestStalledSyncHoldsUpNobodyForLong has a disk stall whoever reads the feed.
@@ -24,4 +27,17 @@ func TestStalledSyncHoldsUpNobodyForLong(t *testing.T) {
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestAnswerAfterAWaitTellsItsAge holds that a page that was waited for in vain, while
+// nobody could read the feed, is told to be as old as it is by then.
+func TestAnswerAfterAWaitTellsItsAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := revocation.NewFeed(&table{epoch: 1}, func() time.Duration { return life }, time.Now)
+		mustSync(t, f)
+		time.Sleep(5 * time.Second)
+		if p := f.Next(t.Context(), f.Next(t.Context(), revocation.Cursor{}, 1, 0).Next, 1, 10*time.Second); p.Lag != 15*time.Second {
+			t.Errorf("lag = %s, want 15s", p.Lag)
+		}
+	})
 }
