@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -75,8 +76,9 @@ func (a *App) prune(ctx context.Context) error {
 	return err
 }
 
-// pruneAll deletes in small steps.
+// pruneAll deletes in small steps. What fails for one table keeps no other from it.
 func (a *App) pruneAll(ctx context.Context) error {
+	var errs []error
 	now := time.Now()
 	for _, p := range []struct {
 		before time.Time
@@ -89,11 +91,9 @@ func (a *App) pruneAll(ctx context.Context) error {
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
 		{now.Add(-leeway - livesLate), a.db.TokenLives().Prune},
 	} {
-		if err := a.db.InSlices(ctx, func(ctx context.Context, limit int) (int, error) {
+		errs = append(errs, a.db.InSlices(ctx, func(ctx context.Context, limit int) (int, error) {
 			return p.delete(ctx, p.before, limit)
-		}); err != nil {
-			return err
-		}
+		}))
 	}
-	return nil
+	return errors.Join(errs...)
 }
