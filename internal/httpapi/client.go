@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -12,6 +14,7 @@ import (
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/ratelimit"
+	"github.com/jotgate/jotgate/internal/user"
 )
 
 const (
@@ -39,16 +42,25 @@ func (s *server) visit(c *gin.Context) *flow.Visit {
 	return v
 }
 
-// showQuota tells the client what is left of its limit, if the request was
-// counted against one.
-func showQuota(c *gin.Context) {
+// showQuota tells the client what is left of its limit, if the request was counted
+// against one: of that of a user who has to wait, if err says so, whatever is left for
+// the address.
+func showQuota(c *gin.Context, err error) {
 	found, _ := c.Get(keyVisit)
 	v, ok := found.(*flow.Visit)
 	if !ok || v.Quota == nil {
 		return
 	}
-	c.Header("RateLimit-Policy", v.Quota.Policy())
-	c.Header("RateLimit", v.Quota.Header())
+	quota := *v.Quota
+	if e, locked := errors.AsType[*user.TooManyAttemptsError](err); locked {
+		a := e.Allowance
+		whole := e.RetryAfter + time.Duration(a.Burst-1)*a.Recovery
+		quota = ratelimit.Result{
+			Name: "user", Limit: ratelimit.Limit{Burst: a.Burst, Period: time.Duration(a.Burst) * a.Recovery}, ResetAfter: whole,
+		}
+	}
+	c.Header("RateLimit-Policy", quota.Policy())
+	c.Header("RateLimit", quota.Header())
 }
 
 // clientAddress returns where the request comes from: the socket's peer, or if

@@ -166,14 +166,14 @@ func encode(c *gin.Context, status int, v any) error {
 	if err != nil {
 		return err
 	}
-	showQuota(c)
+	showQuota(c, nil)
 	c.Data(status, "application/json", body)
 	return nil
 }
 
 // noContent answers 204.
 func noContent(c *gin.Context) error {
-	showQuota(c)
+	showQuota(c, nil)
 	c.Status(http.StatusNoContent)
 	c.Writer.WriteHeaderNow()
 	return nil

@@ -239,7 +239,7 @@ func TestWrongPasswordsAreLimitedPerUser(t *testing.T) {
 		t.Errorf("Retry-After = %q, want 30", got.Header.Get("Retry-After"))
 	}
 	// What is left for the address would say that it may go on.
-	if h := got.Header; h.Get("RateLimit") != "" || h.Get("RateLimit-Policy") != "" {
+	if h := got.Header; h.Get("RateLimit") != `"user";r=0;t=30` || h.Get("RateLimit-Policy") != `"user";q=10;w=300` {
 		t.Errorf("RateLimit = %q, RateLimit-Policy = %q", h.Get("RateLimit"), h.Get("RateLimit-Policy"))
 	}
 	a.step(30 * time.Second)

@@ -294,10 +294,7 @@ func (s *server) fail(c *gin.Context, err error) {
 		s.failed(c, err)
 	}
 	challenge(c, p, err)
-	// What is left for the address says nothing about a user who has to wait.
-	if _, locked := errors.AsType[*user.TooManyAttemptsError](err); !locked {
-		showQuota(c)
-	}
+	showQuota(c, err)
 	body, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // a problem is strings and numbers

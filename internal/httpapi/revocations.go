@@ -120,7 +120,7 @@ func viewPage(p revocation.Page) feedAnswer {
 
 // feedQuery reads after and wait.
 func feedQuery(r *http.Request) (after revocation.Cursor, wait time.Duration, err error) {
-	q, err := query(r, "after", "wait")
+	q, err := parseQuery(r)
 	if err != nil {
 		return after, 0, err
 	}

@@ -270,7 +270,7 @@ func (s *Service) charge(ctx context.Context, bucket string) error {
 		return fmt.Errorf("user: count attempt: %w", err)
 	}
 	if wait > 0 {
-		return &TooManyAttemptsError{RetryAfter: wait}
+		return &TooManyAttemptsError{Allowance: s.Allowance, RetryAfter: wait}
 	}
 	return nil
 }
