@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/gate"
@@ -64,6 +65,30 @@ func TestRefusedMeanwhile(t *testing.T) {
 		c := gate.Credentials{Identifier: "bob", Password: passOne, Mode: session.Bearer}
 		if _, err := w.Login(t.Context(), c, visit()); !errors.Is(err, user.ErrBadCredentials) || w.events.last() != audit.LoginRefused {
 			t.Errorf("login: %v, event %q", err, w.events.last())
+		}
+	})
+}
+
+// TestRolesWhoseCommitIsSlow holds that no token with the old roles is dated after the
+// border, which a commit may take longer than.
+func TestRolesWhoseCommitIsSlow(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		u := w.register(t, "ada")
+		inTx := w.InTx
+		var committed time.Time
+		w.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
+			w.InTx = inTx
+			err := inTx(ctx, f)
+			w.step(2 * time.Second)
+			committed = w.now()
+			return err
+		}
+		if err := w.SetRoles(t.Context(), u.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.Users.Store.ByID(t.Context(), u.ID)
+		if err != nil || !got.TokensValidAfter.After(committed) {
+			t.Errorf("committed at %s, tokens are valid after %s; %v", committed, got.TokensValidAfter, err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -66,6 +67,9 @@ func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string) error 
 	})
 }
 
+// rolesTries is how often SetRoles is tried where a commit takes until its border.
+const rolesTries = 3
+
 // SetRoles replaces the user's roles. Access tokens with the old ones are
 // refused from now on; refreshing brings one with the new.
 func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) error {
@@ -73,11 +77,23 @@ func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) erro
 	for i, r := range roles {
 		names[i] = string(r)
 	}
-	return g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(_ context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
-		border, entry := g.outdate(u)
-		c.Roles, c.TokensValidAfter = &roles, &border
-		return []revocation.Entry{entry}, nil
-	})
+	for range rolesTries {
+		var border time.Time
+		if err := g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(_ context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
+			var entry revocation.Entry
+			border, entry = g.outdate(u)
+			c.Roles, c.TokensValidAfter = &roles, &border
+			return []revocation.Entry{entry}, nil
+		}); err != nil {
+			return err
+		}
+		if g.Now().Before(border) {
+			return nil
+		}
+		// A refresh may have read the old ones before they were committed, and dated its
+		// token after the border.
+	}
+	return errors.New("gate: set roles: the database takes too long; tokens with the old ones may be about until they expire")
 }
 
 // endSlice is how many sessions BumpEpoch ends in one transaction: few enough that

@@ -18,9 +18,9 @@ import (
 const (
 	// holder is what every request asks that needs the user as they are now.
 	holder = "SELECT " + sessionColumns + ", " + userColumns + " FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = ?"
-	// rotateHolder reads the user as of the statement's begin. What changes the user
-	// later has its border for tokens after that, and what ends the session waits for
-	// the statement, or the statement for it.
+	// rotateHolder reads the user as of the statement's begin. What changes the user is
+	// committed before its border for tokens, so that this one's is older, and what ends
+	// the session waits for the statement, or the statement for it.
 	rotateHolder = rotateOfUser + rotateReturning + ", " + userColumns
 	rotateOfUser = rotate + " FROM users" + rotateWhere + " AND users.id = user_id"
 	// rotateHolderSQLite asks for the user as one value: SQLite returns columns of the
