@@ -85,10 +85,11 @@ func TestFeedNamesEveryKind(t *testing.T) {
 func TestFeedRefusesNonsense(t *testing.T) {
 	a := newAPI(t)
 	a.sync()
-	for _, q := range []string{"after=x", "after=1", "after=-1-2", "wait=x", "wait=-1", "wait=1.5", "after=%zz", "wait=99999999999", "wait=1;", "afer=1-1"} {
+	for _, q := range []string{"after=x", "after=1", "after=-1-2", "wait=x", "wait=-1", "wait=1.5", "after=%zz", "wait=99999999999", "wait=1;"} {
 		a.do("GET", "/v1/revocations?"+q, nil).want(t, 422, "invalid-fields")
 	}
 	a.do("GET", "/v1/revocations", nil, "Last-Event-ID: x").want(t, 422, "invalid-fields")
+	a.do("GET", "/v1/revocations?via=proxy", nil).want(t, 200, "")
 	a.do("POST", "/v1/revocations", nil).want(t, 405, "method-not-allowed")
 	a.do("HEAD", "/v1/revocations", nil).want(t, 200, "")
 }
