@@ -16,19 +16,20 @@ type doubts struct {
 	of map[ID]doubt
 }
 
-// doubt is of the attempts to rotate one generation.
+// doubt is of the attempts to rotate one generation, of which each came within the grace of
+// what the one before was told, or beside it.
 type doubt struct {
 	from        Generation
 	first, told time.Time
 }
 
 // note keeps that whoever asked for r was told at the time told that nobody knows. What
-// was told longer than keep ago may be forgotten.
-func (d *doubts) note(r Rotation, told time.Time, keep time.Duration) {
+// was told longer than grace ago may be forgotten.
+func (d *doubts) note(r Rotation, told time.Time, grace time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	known, ok := d.of[r.ID]
-	if ok && known.from == r.From {
+	if ok && known.from == r.From && r.At.Sub(known.told) <= grace {
 		if r.At.Before(known.first) { // it waited longer than one that came after it
 			known.first = r.At
 		}
@@ -38,12 +39,12 @@ func (d *doubts) note(r Rotation, told time.Time, keep time.Duration) {
 	}
 	if len(d.of) >= maxDoubts {
 		for id, old := range d.of {
-			if told.Sub(old.told) > keep {
+			if told.Sub(old.told) > grace {
 				delete(d.of, id)
 			}
 		}
 	}
-	if len(d.of) < maxDoubts {
+	if ok || len(d.of) < maxDoubts {
 		d.of[r.ID] = doubt{r.From, r.At, told}
 	}
 }

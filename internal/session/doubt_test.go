@@ -107,6 +107,30 @@ func TestDoubtsThatMeet(t *testing.T) {
 	}
 }
 
+// TestOldDoubtIsNotResumed has a rotation fail for good, the holder come again an hour
+// later and succeed, and somebody present the spent token while the database is away once
+// more.
+func TestOldDoubtIsNotResumed(t *testing.T) {
+	s := newService(t)
+	o := s.open(t, "u")
+	swap := s.swap
+	away := func(context.Context, session.Rotation) (session.Session, error) {
+		return session.Session{}, awayError{errors.New("stalled")}
+	}
+	for _, swap := range []session.Swap{away, swap, away} {
+		s.swap = swap
+		if _, err := s.rotate(t, o, 1, ""); errors.Is(err, session.ErrReused) {
+			t.Fatal(err)
+		}
+		s.at = s.at.Add(time.Hour)
+	}
+	s.at = s.at.Add(time.Second - time.Hour)
+	s.swap = swap
+	if _, err := s.rotate(t, o, 1, ""); !errors.Is(err, session.ErrReused) {
+		t.Errorf("a token that was spent an hour before: %v", err)
+	}
+}
+
 // TestDoubtIsOfOneGeneration holds that the grace of a rotation that was not told is over
 // with the next one.
 func TestDoubtIsOfOneGeneration(t *testing.T) {
