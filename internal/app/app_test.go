@@ -21,11 +21,7 @@ import (
 	"github.com/jotgate/jotgate/internal/config"
 )
 
-func TestMain(m *testing.M) {
-	// GORM's cache of prepared statements cannot be stopped; its goroutine goes with
-	// the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func settings(t *testing.T, environ ...string) config.Config {
 	t.Helper()

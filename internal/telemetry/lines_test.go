@@ -108,3 +108,38 @@ func TestLinesThatCannotBeWritten(t *testing.T) {
 		t.Errorf("arrived: %q", text)
 	}
 }
+
+// turnsOf is a writer whose writes take so long.
+type turnsOf struct{ takes []time.Duration }
+
+func (w *turnsOf) Write(p []byte) (int, error) {
+	took := w.takes[0]
+	w.takes = w.takes[1:]
+	time.Sleep(took)
+	return len(p), nil
+}
+
+// TestFlushWaitsOnceForTwoWrites has a write end at the moment at which Flush gives up,
+// and the next one hang. Which comes first is up to chance.
+func TestFlushWaitsOnceForTwoWrites(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			lines := telemetry.NewLines(&turnsOf{[]time.Duration{time.Second, time.Hour}})
+			line := func() {
+				if _, err := lines.Write([]byte("line\n")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			line()
+			time.Sleep(50 * time.Millisecond) // its linger
+			synctest.Wait()
+			line() // behind it
+			begin := time.Now()
+			err := lines.Flush()
+			if took := time.Since(begin); took > 2*time.Second {
+				t.Errorf("Flush took %s: %v", took, err)
+			}
+			time.Sleep(time.Hour) // until the second write is over
+		})
+	}
+}

@@ -27,11 +27,7 @@ import (
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
 
-// TestMain ignores one goroutine of GORM's, which a program that a test starts
-// cannot end.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const issuer, audience = "https://auth.example.com", "https://api.example.com"
 
