@@ -131,13 +131,8 @@ func NewPaced(ctx context.Context, c config.Config, b Build, log *slog.Logger, p
 	if a.db, err = openStore(ctx, c, store.Config{Logger: a.log, Spans: a.tracing.Provider()}); err != nil {
 		return nil, err
 	}
-	if err := a.db.Migrate(ctx); err != nil {
+	if master, err = a.migrate(ctx, master); err != nil {
 		return nil, err
-	}
-	if !master.Set() {
-		if master, err = ownKey(ctx, c, a.db); err != nil {
-			return nil, err
-		}
 	}
 	if err := a.openKeys(ctx, master, other); err != nil {
 		return nil, err

@@ -237,7 +237,15 @@ func TestDataOfOthersIsRefused(t *testing.T) {
 	if err := os.Remove(filepath.Join(c.DataDir, "master.key")); err != nil {
 		t.Fatal(err)
 	}
+	db, err := app.OpenStore(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.SQLDB()["writer"].ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := app.New(t.Context(), c, app.Build{}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "restore that file from a backup") {
-		t.Errorf("a lost master key: %v", err)
+		t.Errorf("a lost master key, before an update: %v", err)
 	}
 }

@@ -97,20 +97,47 @@ func givenKey(text config.Secret, file string) (keyset.MasterKey, error) {
 
 func ownKeyPath(c config.Config) string { return filepath.Join(c.DataDir, "master.key") }
 
+// migrate brings the database up to date and returns its master key: the one given, if
+// any, or its own. What a lost one sealed is left as it is, for whoever goes back to the
+// version before.
+func (a *App) migrate(ctx context.Context, given keyset.MasterKey) (keyset.MasterKey, error) {
+	if given.Set() {
+		return given, a.db.Migrate(ctx)
+	}
+	if err := refuseLostKey(ctx, a.config, a.db); errors.Is(err, errLostKey) {
+		return keyset.MasterKey{}, err
+	}
+	if err := a.db.Migrate(ctx); err != nil {
+		return keyset.MasterKey{}, err
+	}
+	return ownKey(ctx, a.config, a.db)
+}
+
 // ownKey returns the master key in the data directory, which is made there the
-// first time. Beside signing keys none is made: it would open nothing. They are
-// read before it is looked for, since another process may just make both.
+// first time.
 func ownKey(ctx context.Context, c config.Config, db *store.DB) (keyset.MasterKey, error) {
 	if err := makeDataDir(c.DataDir); err != nil {
 		return keyset.MasterKey{}, err
 	}
+	if err := refuseLostKey(ctx, c, db); err != nil {
+		return keyset.MasterKey{}, err
+	}
+	return keyset.LoadOrCreateMasterKey(ownKeyPath(c))
+}
+
+var errLostKey = errors.New("not there")
+
+// refuseLostKey keeps a master key from being made beside signing keys: it would open
+// none. They are read before it is looked for, since another process may just make both.
+// Its error is [errLostKey], or that of a database that is not migrated yet.
+func refuseLostKey(ctx context.Context, c config.Config, db *store.DB) error {
 	sealed, err := db.Keys().All(ctx)
 	if err != nil {
-		return keyset.MasterKey{}, err
+		return err
 	}
 	path := ownKeyPath(c)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && len(sealed) > 0 {
-		return keyset.MasterKey{}, fmt.Errorf("the database has signing keys but the master key %s that opens them is not there; restore that file from a backup", path)
+		return fmt.Errorf("the database has signing keys but the master key %s that opens them is %w; restore that file from a backup", path, errLostKey)
 	}
-	return keyset.LoadOrCreateMasterKey(path)
+	return nil
 }
