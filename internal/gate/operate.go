@@ -71,7 +71,9 @@ func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string) error 
 const rolesTries = 3
 
 // SetRoles replaces the user's roles. Access tokens with the old ones are
-// refused from now on; refreshing brings one with the new.
+// refused from now on; refreshing brings one with the new. If it fails for a
+// database that takes too long, the roles are replaced, and calling it again makes
+// sure of the tokens. Each try is on record.
 func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) error {
 	names := make([]string, len(roles))
 	for i, r := range roles {

@@ -30,7 +30,7 @@ var (
 // TooManyAttemptsError is a password that was not looked at, because too many
 // wrong ones came before it.
 type TooManyAttemptsError struct {
-	Allowance Allowance
+	Allowance Allowance // what they were counted against
 	// RetryAfter is when the next attempt will be looked at.
 	RetryAfter time.Duration
 }
