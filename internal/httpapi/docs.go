@@ -1,12 +1,16 @@
 package httpapi
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path"
+	"strings"
 	"sync"
 
 	"go.yaml.in/yaml/v3"
@@ -20,13 +24,16 @@ const docsCSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-sr
 //go:embed openapi.yaml
 var openAPIYAML []byte
 
-//go:embed docs/index.html docs/page.css docs/page.js docs/swagger-ui.css docs/swagger-ui-bundle.js
+//go:embed docs/index.html docs/page.css docs/page.js docs/swagger-ui.css.gz docs/swagger-ui-bundle.js.gz
 var docsFiles embed.FS
 
-// asset is a file as it is served.
+// asset is a file as it is served. One that is kept compressed is served so to
+// whoever takes it, and each of its two forms has a tag of its own (RFC 9110,
+// section 8.8.3).
 type asset struct {
 	body              []byte
 	contentType, etag string
+	gzipped           bool
 }
 
 // assets are the files of a page by name. The page itself has none.
@@ -38,11 +45,25 @@ func newAssets(files map[string][]byte) assets {
 		".svg": "image/svg+xml",
 	}
 	all := make(assets, len(files))
-	for name, body := range files {
-		all[name] = asset{body: body, contentType: types[path.Ext(name)], etag: etagOf(body)}
+	for file, body := range files {
+		name, gzipped := strings.CutSuffix(file, ".gz")
+		all[name] = asset{body: body, contentType: types[path.Ext(name)], etag: etagOf(body), gzipped: gzipped}
 	}
 	all[""] = all["index.html"]
 	return all
+}
+
+// inflated returns the other form of a file that is kept compressed.
+func (a asset) inflated() (asset, error) {
+	r, err := gzip.NewReader(bytes.NewReader(a.body))
+	if err != nil {
+		return asset{}, fmt.Errorf("embedded file: %w", err)
+	}
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return asset{}, fmt.Errorf("embedded file: %w", err)
+	}
+	return asset{body: body, contentType: a.contentType, etag: etagOf(body)}, nil
 }
 
 // openAPIDocument returns the OpenAPI document as JSON, and its entity tag.

@@ -2,11 +2,13 @@ package httpapi_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -80,6 +82,37 @@ func TestSampleApp(t *testing.T) {
 		t.Errorf("Content-Type = %q", got.Header.Get("Content-Type"))
 	}
 	a.do("GET", "/app", nil, "If-None-Match: "+got.Header.Get("ETag")).want(t, 304, "")
+}
+
+// TestCompressedFiles: a file that is kept compressed is served so to those who
+// take it, plain to the others, under two tags.
+func TestCompressedFiles(t *testing.T) {
+	a := newAPI(t)
+	const file, kind = "/docs/swagger-ui.css", "text/css; charset=utf-8"
+	plain := a.do("GET", file, nil, "Accept-Encoding: identity").want(t, 200, "")
+	for accept, want := range map[string]string{
+		"gzip": "gzip", "br, GZIP ;q=0.5": "gzip", "gzip;q=1.0": "gzip", "deflate": "", "gzip;q=0": "", "gzip; q=0.000, *": "", "x-gzip": "", "*": "",
+	} {
+		got := a.do("GET", file, nil, "Accept-Encoding: "+accept).want(t, 200, "")
+		if got.Header.Get("Content-Encoding") != want || got.Header.Get("Content-Type") != kind || got.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%q: %v", accept, got.Header)
+		}
+		if same := got.Header.Get("ETag") == plain.Header.Get("ETag"); same != (want == "") {
+			t.Errorf("%q: the tag is that of the plain form: %t", accept, same)
+		}
+		body := got.body
+		if want != "" {
+			if r, err := gzip.NewReader(bytes.NewReader(body)); err != nil {
+				t.Errorf("%q: %v", accept, err)
+			} else if body, err = io.ReadAll(r); err != nil {
+				t.Errorf("%q: %v", accept, err)
+			}
+		}
+		if !bytes.HasPrefix(body, []byte(".swagger-ui{")) || !bytes.Equal(body, plain.body) {
+			t.Errorf("%q: %d bytes, %.20q", accept, len(body), body)
+		}
+		a.do("GET", file, nil, "Accept-Encoding: "+accept, "If-None-Match: "+got.Header.Get("ETag")).want(t, 304, "")
+	}
 }
 
 func TestSampleAppIsOff(t *testing.T) {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -56,10 +57,18 @@ func (s *server) openAPI(c *gin.Context) error {
 
 // page serves files under the policy that they work with.
 func page(files assets, policy string) func(*gin.Context) error {
-	return func(c *gin.Context) error {
+	return func(c *gin.Context) (err error) {
 		f, ok := files[c.Param("name")]
 		if !ok {
 			return errNoRoute
+		}
+		if f.gzipped {
+			c.Writer.Header().Add("Vary", "Accept-Encoding")
+			if acceptsGzip(c.Request.Header.Values("Accept-Encoding")) {
+				c.Header("Content-Encoding", "gzip")
+			} else if f, err = f.inflated(); err != nil {
+				return err
+			}
 		}
 		c.Header("Content-Security-Policy", policy)
 		document(c, f.body, f.contentType, f.etag, revalidateEach)
@@ -78,6 +87,29 @@ func document(c *gin.Context, body []byte, contentType, etag, cacheControl strin
 		return
 	}
 	c.Data(http.StatusOK, contentType, body)
+}
+
+// acceptsGzip reports whether Accept-Encoding names gzip and does not decline it.
+// Without the header, or with a bare "*", the plain form is right too.
+func acceptsGzip(lists []string) bool {
+	for coding := range strings.SplitSeq(strings.Join(lists, ","), ",") {
+		if name, params, _ := strings.Cut(coding, ";"); strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			return !declined(params)
+		}
+	}
+	return false
+}
+
+// declined reports whether the parameters of a choice give it the weight zero,
+// which is to say no (RFC 9110, section 12.4.2).
+func declined(params string) bool {
+	for param := range strings.SplitSeq(params, ";") {
+		if name, weight, _ := strings.Cut(strings.TrimSpace(param), "="); strings.EqualFold(name, "q") {
+			q, err := strconv.ParseFloat(weight, 64)
+			return err == nil && q == 0
+		}
+	}
+	return false
 }
 
 func hasTag(lists []string, etag string) bool {
