@@ -50,21 +50,16 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 	return a.Keys.Ensure(ctx, alg)
 }
 
-// life is how long the tokens of this process live.
-func (a *App) life() time.Duration {
-	return (a.config.Token.AccessTTL + time.Second - 1).Truncate(time.Second)
-}
-
 // longestLife is how long after its issue any token that is about may be
 // accepted, whichever replica issued it, before or after its settings were changed.
 func (a *App) longestLife() time.Duration {
-	return max(a.life(), time.Duration(a.lives.Load())) + leeway
+	return max(a.config.Token.AccessTTL, time.Duration(a.lives.Load())) + leeway
 }
 
 // noteLife tells other replicas how long the tokens of this one live, and learns
 // it of theirs.
 func (a *App) noteLife(ctx context.Context) error {
-	if err := a.db.TokenLives().Seen(ctx, a.life(), time.Now()); err != nil {
+	if err := a.db.TokenLives().Seen(ctx, a.config.Token.AccessTTL, time.Now()); err != nil {
 		return err
 	}
 	return a.learnLives(ctx)

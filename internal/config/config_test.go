@@ -92,6 +92,7 @@ func TestMistakes(t *testing.T) {
 		{"zero duration", "", []string{"JOTGATE_REFRESH_GRACE=0s"}, "JOTGATE_REFRESH_GRACE: must be a duration above zero"},
 		{"duration without a unit", "token:\n  access_ttl: 600\n", nil, "must be a duration above zero, such as 90s"},
 		{"long access token", "", []string{"JOTGATE_TOKEN_ACCESS_TTL=25h"}, "token.access_ttl: 25h is more than 24h"},
+		{"access token of a fraction", "", []string{"JOTGATE_TOKEN_ACCESS_TTL=90500ms"}, "token.access_ttl: 1m30.5s is not in whole seconds"},
 		{"idle after absolute", "", []string{"JOTGATE_REFRESH_IDLE_TTL=2161h"}, "refresh.idle_ttl: 2161h is more than refresh.absolute_ttl, 2160h"},
 		{"unknown algorithm", "", []string{"JOTGATE_TOKEN_ALG=none"}, `"none" is not one of ES256, EdDSA, RS256`},
 		{"algorithm in another case", "", []string{"JOTGATE_TOKEN_ALG=es256"}, "is not one of"},

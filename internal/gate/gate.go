@@ -58,7 +58,7 @@ type Config struct {
 	Keys      *apikey.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher
-	AccessTTL time.Duration
+	AccessTTL time.Duration // whole seconds, as the times in a token are
 	Limits    Limits
 	Metrics   *telemetry.Metrics
 	// Closed refuses registrations.
@@ -94,7 +94,7 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 	if issued.Before(u.TokensValidAfter) {
 		issued = u.TokensValidAfter
 	}
-	expires := issued.Add(wholeSeconds(g.AccessTTL))
+	expires := issued.Add(g.AccessTTL)
 	if s.AbsoluteAt.Before(expires) && s.AbsoluteAt.After(issued.Add(time.Second)) {
 		expires = s.AbsoluteAt.Truncate(time.Second)
 	}
@@ -148,12 +148,6 @@ func (g *Gate) end(ctx context.Context, w session.Which, why session.Reason) ([]
 // the feed's entry for it.
 func (g *Gate) outdate(u user.User) (time.Time, revocation.Entry) {
 	return g.Outdate(string(u.ID), u.TokensValidAfter)
-}
-
-// wholeSeconds rounds up: a token's times are whole seconds, and one that lives
-// no second is none.
-func wholeSeconds(d time.Duration) time.Duration {
-	return (d + time.Second - 1).Truncate(time.Second)
 }
 
 func later(a, b time.Time) time.Time {
