@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// maxDoubts bounds what is remembered of rotations whose outcome is not known.
+// maxDoubts bounds what is remembered of rotations whose outcome was not told in time.
 const maxDoubts = 10_000
 
-// doubts remembers rotations of which the database did not tell what became of them, and
-// when their holders were told so. Such a write may land after the grace that began with it.
+// doubts remembers rotations of which the database did not tell what became of them, or
+// told it late, and when their holders were answered. Such a write may land after the grace
+// that began with it, and its answer come too late to be waited for.
 type doubts struct {
 	mu sync.Mutex
 	of map[ID]doubt
@@ -23,8 +24,8 @@ type doubt struct {
 	first, told time.Time
 }
 
-// note keeps that whoever asked for r was told at the time told that nobody knows. What
-// was told longer than grace ago may be forgotten.
+// note keeps that whoever asked for r was told at the time told that it was done, or that
+// nobody knows. What was told longer than grace ago may be forgotten.
 func (d *doubts) note(r Rotation, told time.Time, grace time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,8 +51,8 @@ func (d *doubts) note(r Rotation, told time.Time, grace time.Duration) {
 }
 
 // known returns when the holder of current's parent could know that current had been
-// issued: when it was, or when they were last told that nobody knows. Only a rotation that
-// was attempted between the two is one of those in doubt.
+// issued: when it was, or when they were last answered that it was, or that nobody knows.
+// Only a rotation that was attempted between the two is one of those in doubt.
 func (d *doubts) known(current Session) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -59,6 +59,42 @@ func TestRotationThatWasNotTold(t *testing.T) {
 	}
 }
 
+// TestRotationThatWasToldLate has the holder give up before the answer, which says that it
+// is done, and come again before or after it. It holds that this brings nothing to life of
+// which the child was used.
+func TestRotationThatWasToldLate(t *testing.T) {
+	for _, tt := range []struct {
+		stall, came time.Duration // came is after the answer
+		want        error
+	}{
+		{2 * grace, -time.Second, nil}, // it waited for the first one
+		{grace + time.Second, 3 * time.Second, nil},
+		{time.Minute, grace, nil},
+		{time.Minute, grace + time.Microsecond, session.ErrReused},
+		{grace / 2, grace, session.ErrReused}, // there was time
+	} {
+		t.Run(fmt.Sprint(tt.stall, tt.came), func(t *testing.T) {
+			s := newService(t)
+			o := s.open(t, "u")
+			s.untold(tt.stall, nil)
+			if _, err := s.rotate(t, o, 1, ""); err != nil {
+				t.Fatal(err)
+			}
+			s.at = s.at.Add(tt.came)
+			again, err := s.rotate(t, o, 1, "")
+			if !errors.Is(err, tt.want) || err == nil && (!again.Repeated || again.Session.Generation != 2) {
+				t.Fatalf("again = %+v, %v; want %v", again, err, tt.want)
+			}
+			if _, err := s.rotate(t, o, 2, ""); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.rotate(t, o, 1, ""); !errors.Is(err, session.ErrReused) {
+				t.Errorf("the parent after its child was used: %v", err)
+			}
+		})
+	}
+}
+
 // TestDoubtIsOfOneRotation holds that who has a token that is spent for long gets nothing
 // out of a database that is away.
 func TestDoubtIsOfOneRotation(t *testing.T) {

@@ -26,7 +26,7 @@ type Config struct {
 	Idle     time.Duration // how long an unused session lives
 	Absolute time.Duration // how long any session lives
 	// Grace is how long after a rotation the parent brings the same child again, or
-	// after this process had to say that it does not know of the rotation.
+	// after this process answered late, or had to say that it does not know of the rotation.
 	Grace time.Duration
 	Now   func() time.Time // time.Now everywhere but in tests
 }
@@ -89,7 +89,8 @@ type Rotated struct {
 // Rotate exchanges a generation of a session for the next one by means of swap. Concurrent
 // callers that hold the same generation get the same child, so two tabs or a
 // lost answer sign nobody out, and a session cannot fork. Where the database did not tell
-// what became of a rotation, the grace begins when the holder is told so by an error.
+// what became of a rotation, or only after half the grace, the grace begins when the holder
+// is answered: they may have given up meanwhile, and be about to come again.
 //
 // It returns [ErrEnded] for a session that is over, [ErrWrongMode], [ErrAhead]
 // for a generation that this database never issued, and [ErrReused] when a
@@ -104,6 +105,9 @@ func (s *Service) Rotate(ctx context.Context, p Presented, swap Swap) (Rotated, 
 	}
 	rotated, err := swap(ctx, r)
 	if err == nil {
+		if told := s.clock(); told.Sub(now) > s.Grace/2 {
+			s.doubts.note(r, told, s.Grace)
+		}
 		return Rotated{Session: rotated}, nil
 	}
 	if !errors.Is(err, ErrConflict) {
