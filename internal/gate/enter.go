@@ -174,11 +174,24 @@ func (g *Gate) confirmed(ctx context.Context, who Caller, plain string, v *flow.
 		}
 	}
 	if errors.Is(err, user.ErrBadCredentials) {
-		return g.Refuse(ctx, audit.Event{
-			Kind: audit.PasswordRefused, UserID: string(who.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
-		}, ErrReauthentication)
+		return g.refuseConfirming(ctx, who, v)
 	}
 	return err
+}
+
+// refuseConfirming puts a wrong current password on record, unless there is nobody left
+// whose it could be: a user who is gone or disabled has no right one.
+func (g *Gate) refuseConfirming(ctx context.Context, who Caller, v *flow.Visit) error {
+	err := g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		_, err := g.again(ctx, who)
+		return flow.Outcome{Events: []audit.Event{{
+			Kind: audit.PasswordRefused, UserID: string(who.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+		}}}, err
+	})
+	if err != nil {
+		return err
+	}
+	return ErrReauthentication
 }
 
 // draftError marks what is wrong with a registration itself, and says nothing.

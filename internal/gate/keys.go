@@ -10,7 +10,6 @@ import (
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/scope"
-	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 )
 
@@ -58,13 +57,11 @@ func (g *Gate) CreateKey(ctx context.Context, who Caller, d apikey.Draft, v *flo
 		return k, "", err
 	}
 	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		u, err := g.Users.Store.ByID(ctx, who.User.ID) // and nobody else adds a key now
-		switch {
-		case errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled:
-			return flow.Outcome{}, session.ErrEnded
-		case err != nil:
-			return flow.Outcome{}, fmt.Errorf("gate: look at user again: %w", err)
-		case slices.Contains(d.Scopes(), scope.Admin) && !isAdmin(u):
+		u, err := g.again(ctx, who) // and nobody else adds a key now
+		if err != nil {
+			return flow.Outcome{}, err
+		}
+		if slices.Contains(d.Scopes(), scope.Admin) && !isAdmin(u) {
 			return flow.Outcome{}, ErrNotAdmin
 		}
 		if k, secret, err = g.Keys.Create(ctx, string(u.ID), d); err != nil {

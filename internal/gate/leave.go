@@ -44,6 +44,20 @@ func (g *Gate) Caller(ctx context.Context, sessionID, userID string) (Caller, er
 	return Caller{User: u, Session: s}, nil
 }
 
+// again returns the user behind who as they are now, inside Commit, and nobody else
+// changes them until that is over. It returns [session.ErrEnded] if the user may not
+// sign in any more, which has ended the session.
+func (g *Gate) again(ctx context.Context, who Caller) (user.User, error) {
+	u, err := g.Users.Store.ByID(ctx, who.User.ID)
+	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
+		return user.User{}, session.ErrEnded
+	}
+	if err != nil {
+		return user.User{}, fmt.Errorf("gate: look at user again: %w", err)
+	}
+	return u, nil
+}
+
 // SessionOf returns the session and user that a refresh token names, expired or
 // not, or [ErrInvalidRefresh] if it is none of ours or travelled in the other
 // mode. A session that is gone from the database has no mode to differ in.

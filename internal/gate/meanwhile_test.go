@@ -12,13 +12,18 @@ import (
 	"github.com/jotgate/jotgate/internal/user"
 )
 
-// meanwhile changes the user after their password was found right, once.
-func (w *world) meanwhile(id user.ID, c user.Change) {
+// meanwhile has do done just before the next transaction begins.
+func (w *world) meanwhile(do func(ctx context.Context) error) {
 	inTx := w.InTx
 	w.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
 		w.InTx = inTx
-		return errors.Join(w.db.Users().Update(ctx, id, c), inTx(ctx, f))
+		return errors.Join(do(ctx), inTx(ctx, f))
 	}
+}
+
+// changed changes a user.
+func (w *world) changed(id user.ID, c user.Change) func(ctx context.Context) error {
+	return func(ctx context.Context) error { return w.db.Users().Update(ctx, id, c) }
 }
 
 // TestHashRenewedMeanwhile has a login of the same user replace an outdated hash while
@@ -42,7 +47,7 @@ func TestHashRenewedMeanwhile(t *testing.T) {
 			if err := w.db.Users().Update(t.Context(), u.ID, user.Change{PasswordHash: &outdated}); err != nil {
 				t.Fatal(err)
 			}
-			w.meanwhile(u.ID, user.Change{PasswordHash: &renewed})
+			w.meanwhile(w.changed(u.ID, user.Change{PasswordHash: &renewed}))
 			if err := do(); err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -56,15 +61,40 @@ func TestRefusedMeanwhile(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		u := w.register(t, "ada")
 		who, yes, other := w.caller(t, w.login(t, "ada", passOne)), true, "x"
-		w.meanwhile(u.ID, user.Change{PasswordHash: &other})
+		w.meanwhile(w.changed(u.ID, user.Change{PasswordHash: &other}))
 		if err := w.Close(t.Context(), who, passOne, visit()); !errors.Is(err, gate.ErrReauthentication) || w.events.last() != audit.PasswordRefused {
 			t.Errorf("close: %v, event %q", err, w.events.last())
 		}
 		b := w.register(t, "bob")
-		w.meanwhile(b.ID, user.Change{Disabled: &yes})
+		w.meanwhile(w.changed(b.ID, user.Change{Disabled: &yes}))
 		c := gate.Credentials{Identifier: "bob", Password: passOne, Mode: session.Bearer}
 		if _, err := w.Login(t.Context(), c, visit()); !errors.Is(err, user.ErrBadCredentials) || w.events.last() != audit.LoginRefused {
 			t.Errorf("login: %v, event %q", err, w.events.last())
+		}
+	})
+}
+
+// TestWhoIsGoneHasNoWrongPassword holds that whoever was deleted or disabled while the hash
+// ran is told that the session is over, whatever the password, and not accused of guessing.
+func TestWhoIsGoneHasNoWrongPassword(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		for name, gone := range map[string]func(ctx context.Context, who gate.Caller) error{
+			"deleted":  func(ctx context.Context, who gate.Caller) error { return w.Close(ctx, who, passOne, visit()) },
+			"disabled": func(ctx context.Context, who gate.Caller) error { return w.Disable(ctx, who.User.ID) },
+		} {
+			for _, plain := range []string{passOne, passTwo} {
+				u := w.register(t, name)
+				who := w.caller(t, w.login(t, name, passOne))
+				w.meanwhile(func(ctx context.Context) error { return gone(ctx, who) })
+				for range 2 { // the other time it is so before the hash runs
+					if err := w.Close(t.Context(), who, plain, visit()); !errors.Is(err, session.ErrEnded) || w.events.last() == audit.PasswordRefused {
+						t.Errorf("%s, %q: %v, event %q", name, plain, err, w.events.last())
+					}
+				}
+				if err := w.db.Users().Delete(t.Context(), u.ID); err != nil && !errors.Is(err, user.ErrNotFound) {
+					t.Fatal(err)
+				}
+			}
 		}
 	})
 }
