@@ -164,13 +164,18 @@ func (f field) checkText(s string) error {
 }
 
 // checkOrigin wants an origin exactly as browsers write one (RFC 6454, section
-// 6.2), and TLS wherever the traffic leaves the machine.
+// 6.2), and TLS wherever the traffic leaves the machine. What no browser sends would
+// pass for an origin that is allowed, and match nothing.
 func checkOrigin(s string) error {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != s || strings.ToLower(s) != s || strings.HasSuffix(u.Hostname(), ".") {
+	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != s || strings.ToLower(s) != s {
 		return fmt.Errorf("%q is not an origin such as https://auth.example.com: lower-case scheme, host and port, and no path", s)
 	}
 	switch {
+	case !isHost(u.Hostname()):
+		return fmt.Errorf("%q has no host as browsers send it: each origin is listed by itself, and names are in ASCII (xn--...)", s)
+	case strings.HasSuffix(u.Host, ":"+u.Port()) && !isPort(u.Port()):
+		return fmt.Errorf("%q has no port from 1 to 65535, without leading zeros", s)
 	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
 		return fmt.Errorf("%q names the port that the scheme has anyway, which browsers leave out", s)
 	case u.Scheme == "https":
@@ -181,6 +186,26 @@ func checkOrigin(s string) error {
 		return fmt.Errorf("%q would send credentials over the network in clear text; use https (http is for localhost)", s)
 	}
 	return nil
+}
+
+// isHost says whether host, in lower case, is an address in its one spelling or a
+// name of ASCII labels. Browsers take a name that ends in a number for an address.
+func isHost(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.String() == host
+	}
+	last := ""
+	for last = range strings.SplitSeq(host, ".") {
+		if len(last) < 1 || len(last) > 63 || strings.Trim(last, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+			return false
+		}
+	}
+	return strings.Trim(last, "0123456789") != ""
+}
+
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && port[0] != '0'
 }
 
 func isLoopback(host string) bool {
