@@ -123,6 +123,7 @@ func wantChallenge(t *testing.T, got answer, code string) {
 }
 
 func TestCookieWritesNeedAnOrigin(t *testing.T) {
+	const wantOrigin = "Send Sec-Fetch-Site: same-origin, or an Origin that is the public URL or listed in cookie.trusted_origins."
 	a := newAPI(t, func(o *options) { o.trusted = []string{"https://app.example.com"} })
 	a.register("ada")
 	writes := []struct {
@@ -151,7 +152,9 @@ func TestCookieWritesNeedAnOrigin(t *testing.T) {
 				if tt.ok {
 					return
 				}
-				got.want(t, 403, "csrf-rejected")
+				if detail := got.want(t, 403, "csrf-rejected").text(t, "detail"); detail != wantOrigin {
+					t.Errorf("detail = %q, want %q", detail, wantOrigin)
+				}
 				if len(got.Cookies()) != 0 {
 					t.Errorf("a refused write sets cookies: %v", got.Cookies())
 				}

@@ -137,7 +137,6 @@ var codes = []struct {
 	{client.ErrNotFound, "not-found"},
 	{bearer.ErrNoCredentials, "no-credentials"},
 	{bearer.ErrMalformedRequest, "invalid-request"},
-	{bearer.ErrCrossOrigin, "csrf-rejected"},
 	{bearer.ErrInvalidToken, "invalid-token"},
 	{bearer.ErrUnavailable, "unavailable"},
 	{password.ErrOverloaded, "overloaded"},
@@ -177,6 +176,9 @@ func problemOf(err error) problem {
 	}
 	if _, limited := retryAfter(err); limited {
 		return newProblem("rate-limited", "Try again after the seconds in Retry-After.")
+	}
+	if errors.Is(err, bearer.ErrCrossOrigin) {
+		return newProblem("csrf-rejected", "Send Sec-Fetch-Site: same-origin, or an Origin that is the public URL or listed in cookie.trusted_origins.")
 	}
 	if found, weak := fieldErrors(err); len(found) > 0 {
 		if weak == len(found) {
