@@ -20,8 +20,9 @@ var (
 	ErrUnauthenticated = errors.New("client: not authenticated")
 	// ErrInvalidName is a name that is empty, too long or not printable.
 	ErrInvalidName = errors.New("client: not a name: one is 1 to 128 printable characters")
-	// ErrInvalidAudience is an audience that is no URI, or too many of them.
-	ErrInvalidAudience = errors.New("client: not a list of audiences: one is an absolute URI without a fragment, and there are at most 16")
+	// ErrInvalidAudience is an audience that is neither the service's own nor a URI, or
+	// too many of them.
+	ErrInvalidAudience = errors.New("client: not a list of audiences: one is the service's own or an absolute URI without a fragment, and there are at most 16")
 	// ErrInvalidOverlap is an overlap that is negative or too long.
 	ErrInvalidOverlap = errors.New("client: not an overlap: one is 0s to 720h")
 )

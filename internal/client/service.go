@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (s *Service) Draft(name string, scopes, audiences []string) (Client, string
 	if len(audiences) == 0 {
 		audiences = []string{s.audience}
 	}
-	if !areAudiences(audiences) {
+	if !s.areAudiences(audiences) {
 		err = errors.Join(err, ErrInvalidAudience)
 	}
 	if err != nil {
@@ -98,19 +99,18 @@ func (s *Service) Authenticate(ctx context.Context, id ID, secret string) (Clien
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// areAudiences wants absolute URIs without a fragment, as RFC 8707, section 2
-// does of a resource.
-func areAudiences(list []string) bool {
-	if len(list) > MaxAudiences {
-		return false
-	}
-	for _, text := range list {
-		u, err := url.Parse(text)
-		if err != nil || !u.IsAbs() || strings.Contains(text, "#") || len(text) > maxAudience || !isASCII(text) {
-			return false
-		}
-	}
-	return true
+// areAudiences takes the service's own audience, which the operator has chosen, and
+// else wants absolute URIs without a fragment, as RFC 8707, section 2 does of a
+// resource: another word is most likely a mistake.
+func (s *Service) areAudiences(list []string) bool {
+	return len(list) <= MaxAudiences && !slices.ContainsFunc(list, func(text string) bool {
+		return text != s.audience && !isResource(text)
+	})
+}
+
+func isResource(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.IsAbs() && !strings.Contains(text, "#") && len(text) <= maxAudience && isASCII(text)
 }
 
 func isASCII(s string) bool {

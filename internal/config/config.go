@@ -78,7 +78,7 @@ type Redis struct {
 
 // Token is how access tokens are made.
 type Token struct {
-	Audience    string        `koanf:"audience" usage:"audience of access tokens; left out, the public URL"`
+	Audience    string        `koanf:"audience" check:"audience" usage:"audience of access tokens; left out, the public URL"`
 	Alg         string        `koanf:"alg" oneof:"ES256,EdDSA,RS256" usage:"algorithm of new signing keys: ES256, EdDSA or RS256"`
 	AccessTTL   time.Duration `koanf:"access_ttl" usage:"life of an access token, in whole seconds, at most 24h"`
 	RotateEvery time.Duration `koanf:"rotate_every" check:"off" usage:"time after which another key signs; 0 leaves rotation to the operator"`

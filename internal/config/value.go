@@ -153,6 +153,8 @@ func (f field) checkText(s string) error {
 		return checkOrigin(s)
 	case "addr":
 		return checkAddr(s)
+	case "audience":
+		return checkAudience(s)
 	case "proxy":
 		return checkProxy(s)
 	case "database":
@@ -226,6 +228,18 @@ func checkAddr(s string) error {
 	return nil
 }
 
+// checkAudience wants what a token may say of itself (RFC 7519, section 2): a word,
+// or with a colon a URI. It has no fragment, no space and no letter beyond ASCII, as
+// no other audience of a client has.
+func checkAudience(s string) error {
+	u, err := url.Parse(s)
+	wrong := strings.Contains(s, ":") && (err != nil || !u.IsAbs())
+	if wrong || len(s) > maxAudience || strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) >= 0 {
+		return fmt.Errorf("%q is not an audience: a word such as orders-api, or an absolute URI without a fragment", s)
+	}
+	return nil
+}
+
 func checkProxy(s string) error {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return nil
@@ -289,6 +303,7 @@ func checkRedis(s string) error {
 }
 
 const (
+	maxAudience  = 512 // bytes
 	maxAccessTTL = 24 * time.Hour
 	// publishing is ample for a key to be published before it signs.
 	publishing = 30 * time.Minute
