@@ -44,6 +44,17 @@ type Params struct {
 	Lanes     uint8
 }
 
+// without returns what is left of the work of p, memory times passes, after that of
+// less. Nothing is if less costs as much, or is unknown: one of Django's.
+func (p Params) without(less Params) Params {
+	work, done := uint64(p.MemoryKiB)*uint64(p.Passes), uint64(less.MemoryKiB)*uint64(less.Passes)
+	if done == 0 || done >= work {
+		return Params{}
+	}
+	memory := (work - done) / uint64(p.Passes)
+	return Params{MemoryKiB: uint32(memory), Passes: p.Passes, Lanes: p.Lanes} //nolint:gosec // less than p's
+}
+
 // Hasher hashes with one set of parameters on a fixed number of workers. Create
 // one with [NewHasher]; it is safe for concurrent use.
 type Hasher struct {
@@ -135,6 +146,8 @@ type Match struct {
 // Verify tells whether plain, the text as it was typed, is the password behind
 // encoded: a PHC string, or a hash that Django wrote ([CheckDjango]). An empty
 // encoded stands for nobody: it costs the same as a PHC string and never matches.
+// A PHC string of weaker parameters costs as much as one of the hasher's, whether
+// plain is right or not.
 //
 // admit, if there is one, runs on the worker right before the hash; its error is
 // returned and nothing is hashed. As no more calls are between admit and their
@@ -152,7 +165,7 @@ func (h *Hasher) Verify(ctx context.Context, plain, encoded string, admit func(c
 	if err != nil {
 		return Match{}, err
 	}
-	checked, err := h.do(ctx, admit, task{Plain: []byte(plain), Stored: encoded})
+	checked, err := h.do(ctx, admit, task{Plain: []byte(plain), Stored: encoded, Besides: h.params.without(stored.params)})
 	if err != nil {
 		return Match{}, err
 	}

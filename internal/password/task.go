@@ -18,6 +18,8 @@ type task struct {
 	Stored string // to check Plain against; or, if it is empty,
 	Params Params // what to make a hash of Plain with
 	Salt   []byte
+	// Besides is what Stored costs less than it should, to be spent after it; no passes are none.
+	Besides Params
 }
 
 // outcome is what became of a task.
@@ -34,7 +36,12 @@ func (t task) perform() (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{OK: stored.matches(string(t.Plain))}, nil
+	done := outcome{OK: stored.matches(string(t.Plain))}
+	if t.Besides.Passes > 0 {
+		runtime.GC() // what the first one held, so that both take no more than one
+		hashed{params: t.Besides, salt: make([]byte, saltLen)}.derive(string(t.Plain), tagLen)
+	}
+	return done, nil
 }
 
 // stored is a hash taken apart.
