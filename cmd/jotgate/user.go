@@ -71,14 +71,7 @@ func (g *program) userCommand() *cobra.Command {
 			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Disable(ctx, u.ID) }),
 		g.changeUser("enable USER", "Let the user sign in again; nothing that ended comes back", cobra.ExactArgs(1),
 			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Enable(ctx, u.ID) }),
-		g.changeUser("set-password USER", "Set the password from standard input and end all sessions", cobra.ExactArgs(1),
-			func(ctx context.Context, a *app.App, u user.User, _ []string) error {
-				plain, err := g.password(ctx)
-				if err != nil {
-					return err
-				}
-				return a.Gate.SetPassword(ctx, u.ID, plain)
-			}),
+		g.setPassword(),
 		g.changeUser("set-roles USER [ROLE...]", "Replace the user's roles; tokens with the old ones end", cobra.MinimumNArgs(1),
 			func(ctx context.Context, a *app.App, u user.User, names []string) error {
 				roles, err := user.ParseRoles(names)
@@ -123,6 +116,20 @@ func (g *program) createUser() *cobra.Command {
 	cmd.Flags().StringVar(&r.Username, "username", "", "username")
 	cmd.Flags().StringVar(&r.Email, "email", "", "email")
 	cmd.Flags().StringSliceVar(&names, "role", nil, "role; may be given several times")
+	return cmd
+}
+
+func (g *program) setPassword() *cobra.Command {
+	var keepKeys bool
+	cmd := g.changeUser("set-password USER", "Set the password from standard input, end all sessions and delete all API keys", cobra.ExactArgs(1),
+		func(ctx context.Context, a *app.App, u user.User, _ []string) error {
+			plain, err := g.password(ctx)
+			if err != nil {
+				return err
+			}
+			return a.Gate.SetPassword(ctx, u.ID, plain, keepKeys)
+		})
+	cmd.Flags().BoolVar(&keepKeys, "keep-keys", false, "leave the user's API keys; for a password that was forgotten and not stolen")
 	return cmd
 }
 

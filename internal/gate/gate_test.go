@@ -51,7 +51,7 @@ func TestEveryEndIsAnnounced(t *testing.T) {
 			return w.Disable(ctx, u.ID)
 		}, false, false},
 		{"set password", audit.PasswordChanged, func(ctx context.Context, w *world, u user.User, _, _ gate.Tokens, _ gate.Caller) error {
-			return w.SetPassword(ctx, u.ID, passTwo)
+			return w.SetPassword(ctx, u.ID, passTwo, false)
 		}, false, false},
 		{"reuse", audit.RefreshReused, func(ctx context.Context, w *world, _ user.User, _, other gate.Tokens, _ gate.Caller) error {
 			spent := other.Refresh
@@ -225,7 +225,7 @@ func TestPasswordIsLookedAtAgainAfterTheHash(t *testing.T) {
 		w.Users.Attempts = during{w.db.Attempts(), func() {
 			if !changed {
 				changed = true
-				if err := w.SetPassword(t.Context(), u.ID, passTwo); err != nil {
+				if err := w.SetPassword(t.Context(), u.ID, passTwo, false); err != nil {
 					t.Error(err)
 				}
 			}

@@ -49,9 +49,10 @@ func (g *Gate) Enable(ctx context.Context, id user.ID) error {
 	})
 }
 
-// SetPassword sets the user's password on an operator's word and ends all of
-// the user's sessions.
-func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string) error {
+// SetPassword sets the user's password on an operator's word, ends all of the
+// user's sessions and, unless keepKeys, deletes the API keys: whoever got in may have
+// made one for later.
+func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string, keepKeys bool) error {
 	u, err := g.Users.Store.ByID(ctx, id)
 	if err != nil {
 		return fmt.Errorf("gate: look up user: %w", err)
@@ -60,11 +61,36 @@ func (g *Gate) SetPassword(ctx context.Context, id user.ID, plain string) error 
 	if err != nil {
 		return err
 	}
-	return g.change(ctx, id, audit.PasswordChanged, "", func(ctx context.Context, _ user.User, c *user.Change) ([]revocation.Entry, error) {
+	detail := "API keys deleted"
+	if keepKeys {
+		detail = "API keys kept"
+	}
+	return g.change(ctx, id, audit.PasswordChanged, detail, func(ctx context.Context, _ user.User, c *user.Change) ([]revocation.Entry, error) {
 		c.PasswordHash = &hash
 		revoked, err := g.end(ctx, session.Which{UserID: string(id)}, session.ReasonPassword)
+		if err == nil && !keepKeys {
+			var keys []revocation.Entry
+			keys, err = g.deleteKeys(ctx, id)
+			revoked = append(revoked, keys...)
+		}
 		return append(revoked, g.Revocations.Changed(string(id))), err
 	})
+}
+
+// deleteKeys deletes all API keys of the user, inside Commit.
+func (g *Gate) deleteKeys(ctx context.Context, id user.ID) ([]revocation.Entry, error) {
+	keys, err := g.Keys.Store.List(ctx, string(id))
+	if err != nil {
+		return nil, fmt.Errorf("gate: list keys: %w", err)
+	}
+	if _, err := g.Keys.Store.DeleteAll(ctx, string(id)); err != nil {
+		return nil, fmt.Errorf("gate: delete keys: %w", err)
+	}
+	ids := make([]string, len(keys))
+	for i, k := range keys {
+		ids[i] = string(k.ID)
+	}
+	return g.Revocations.Sessions(ids...), nil
 }
 
 // rolesTries is how often SetRoles is tried where a commit takes until its border.
