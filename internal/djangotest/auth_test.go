@@ -127,6 +127,10 @@ func badTokens(t *testing.T, s *site) {
 		"no subject":         signed(t, s, func(_, c map[string]any) { delete(c, "sub") }),
 		"of a program":       signed(t, s, func(_, c map[string]any) { delete(c, "sid") }),
 		"no mode":            signed(t, s, func(_, c map[string]any) { delete(c, "mode") }),
+		"nested deep":        b64(strings.Repeat("[", 3000)) + "." + part[1] + "." + part[2],
+		"nested and closed":  b64(strings.Repeat("[", 1500)+strings.Repeat("]", 1500)) + "." + part[1] + "." + part[2],
+		"nested as it may":   b64(strings.Repeat("[", 225)) + "." + part[1] + "." + part[2],
+		"a kid that nests":   b64(`{"alg":"ES256","typ":"at+jwt","kid":`+strings.Repeat("[", 1500)+strings.Repeat("]", 1500)+"}") + "." + part[1] + "." + part[2],
 		"keyed by the JWK":   hmacOf(b64(strings.Replace(decoded(t, part[0]), "ES256", "HS256", 1))+"."+part[1], jwks(t, s)),
 	} {
 		got := s.do(t, "GET", whoami, "", "Authorization", "Bearer "+bad)
