@@ -48,8 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if len(args) < 1 || len(args) > 2 {
 		return errors.New("usage: mutants DIR [TEXT]")
 	}
-	only := strings.Join(args[1:], "")
-	list, err := read(args[0])
+	list, err := read(args[0], strings.Join(args[1:], ""))
 	if err != nil {
 		return err
 	}
@@ -58,13 +57,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(module)) }()
+	box := sandbox{module, map[string]error{}}
 	var failed int
 	for _, m := range list {
-		if !strings.Contains(m.guard, only) {
-			continue
-		}
 		begin := time.Now()
-		verdict := m.try(ctx, module)
+		verdict := box.try(ctx, m)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -82,8 +79,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return nil
 }
 
-// read returns the mutants in the files of dir.
-func read(dir string) ([]mutant, error) {
+// read returns the mutants in the files of dir whose guard's name holds only.
+func read(dir, only string) ([]mutant, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil || len(files) == 0 {
 		return nil, errors.Join(err, fmt.Errorf("no list in %s", dir))
@@ -99,8 +96,13 @@ func read(dir string) ([]mutant, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %.60q: %w", file, block, err)
 			}
-			all = append(all, m)
+			if strings.Contains(m.guard, only) {
+				all = append(all, m)
+			}
 		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no guard in %s is named like %q", dir, only)
 	}
 	return all, nil
 }
@@ -150,9 +152,19 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, text, 0o600)
 }
 
+// sandbox is a copy of the module, in which mutants are tried. It keeps how each test
+// went without a mutation, by its words.
+type sandbox struct {
+	module string
+	intact map[string]error
+}
+
 // try returns nil if the test of m passes without the mutation and fails with it.
-func (m mutant) try(ctx context.Context, module string) (err error) {
-	path := filepath.Join(module, m.file)
+func (s sandbox) try(ctx context.Context, m mutant) (err error) {
+	if err := s.passes(ctx, m.test); err != nil {
+		return err
+	}
+	path := filepath.Join(s.module, m.file)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -165,12 +177,11 @@ func (m mutant) try(ctx context.Context, module string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.WriteFile(path, text, 0o600)) }()
 	if filepath.Ext(m.file) == ".go" {
-		if out, err := command(ctx, module, "go", "vet", "./"+filepath.Dir(m.file)).CombinedOutput(); err != nil {
+		if out, err := s.command(ctx, "vet", "./"+filepath.Dir(m.file)).CombinedOutput(); err != nil {
 			return fmt.Errorf("it does not compile: %s", out)
 		}
 	}
-	args := append([]string{"test", "-count=1", "-timeout=120s"}, m.test...)
-	out, err := command(ctx, module, "go", args...).CombinedOutput()
+	out, err := s.test(ctx, m.test)
 	if err == nil {
 		return fmt.Errorf("no test fails: %s", out)
 	}
@@ -180,8 +191,25 @@ func (m mutant) try(ctx context.Context, module string) (err error) {
 	return nil
 }
 
-func command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
+// passes returns nil if test passes in the module as it stands.
+func (s sandbox) passes(ctx context.Context, test []string) error {
+	words := strings.Join(test, " ")
+	verdict, known := s.intact[words]
+	if !known {
+		if out, err := s.test(ctx, test); err != nil {
+			verdict = fmt.Errorf("the test fails without the mutation: %s", out)
+		}
+		s.intact[words] = verdict
+	}
+	return verdict
+}
+
+func (s sandbox) test(ctx context.Context, words []string) ([]byte, error) {
+	return s.command(ctx, append([]string{"test", "-count=1", "-timeout=120s"}, words...)...).CombinedOutput()
+}
+
+func (s sandbox) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = s.module
 	return cmd
 }
