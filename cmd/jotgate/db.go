@@ -12,7 +12,6 @@ import (
 
 	"github.com/jotgate/jotgate/internal/app"
 	"github.com/jotgate/jotgate/internal/store"
-	"github.com/jotgate/jotgate/internal/telemetry"
 )
 
 func (g *program) dbCommand() *cobra.Command {
@@ -52,7 +51,7 @@ URL into a file (--to-file), where other users of the machine do not see it.`,
 			if err != nil {
 				return err
 			}
-			log, err := telemetry.NewLogger(g.err, "warn", "text")
+			log, err := g.quiet()
 			if err != nil {
 				return err
 			}

@@ -243,7 +243,7 @@ func TestCopyChecksTheMasterKey(t *testing.T) {
 		code = run(t.Context(), args, process{in: strings.NewReader(dsn + "\n"), out: &o, err: &e, environ: append([]string{"JOTGATE_DATA_DIR=" + dir}, environ...)})
 		return o.String(), e.String(), code
 	}
-	if _, errs, code := command(nil, "keys", "rotate"); code != 0 {
+	if _, errs, code := command(nil, "client", "create", "--name", "reports"); code != 0 {
 		t.Fatal(errs)
 	}
 	wrong := []string{"JOTGATE_MASTER_KEY=" + strings.Repeat("00", 32)}

@@ -150,7 +150,7 @@ the algorithm is no different: set token.alg first, everywhere, and rotate then.
 			if err != nil {
 				return err
 			}
-			return g.withKeys(g.open, func(ctx context.Context, g *program, a *app.App, out io.Writer, _ []string) error {
+			return g.withKeys(g.openFound, func(ctx context.Context, g *program, a *app.App, out io.Writer, _ []string) error {
 				info, err := a.Gate.RotateKey(ctx, a.Keys, made)
 				if err != nil {
 					return err

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -156,13 +157,16 @@ func (g *program) load(cmd *cobra.Command) (config.Config, error) {
 }
 
 // open builds the program for a command that runs beside a server, or without one.
-// It logs warnings only.
 func (g *program) open(cmd *cobra.Command) (*app.App, error) {
 	c, err := g.load(cmd)
 	if err != nil {
 		return nil, err
 	}
-	return g.build(cmd, c)
+	log, err := g.quiet()
+	if err != nil {
+		return nil, err
+	}
+	return app.New(cmd.Context(), c, build(), log)
 }
 
 // openFound is [program.open] for a command on what is there: it makes no database.
@@ -171,19 +175,18 @@ func (g *program) openFound(cmd *cobra.Command) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := app.FindDatabase(c); err != nil {
+	log, err := g.quiet()
+	if err != nil {
 		return nil, err
 	}
-	return g.build(cmd, c)
-}
-
-func (g *program) build(cmd *cobra.Command, c config.Config) (*app.App, error) {
-	log, err := telemetry.NewLogger(g.err, "warn", "text")
-	if err != nil {
+	if err := app.FindTables(cmd.Context(), c, log); err != nil {
 		return nil, err
 	}
 	return app.New(cmd.Context(), c, build(), log)
 }
+
+// quiet logs warnings only.
+func (g *program) quiet() (*slog.Logger, error) { return telemetry.NewLogger(g.err, "warn", "text") }
 
 func build() app.Build { return app.Build{Version: version, Commit: commit} }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/jotgate/jotgate/internal/app"
 	"github.com/jotgate/jotgate/internal/config"
 	"github.com/jotgate/jotgate/internal/store"
-	"github.com/jotgate/jotgate/internal/telemetry"
 )
 
 func (g *program) migrateCommand() *cobra.Command {
@@ -42,7 +41,7 @@ func (g *program) migrateCommand() *cobra.Command {
 }
 
 func (g *program) withStore(cmd *cobra.Command, c config.Config, act func(db *store.DB) error) (err error) {
-	log, err := telemetry.NewLogger(g.err, "warn", "text")
+	log, err := g.quiet()
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/jotgate/jotgate/internal/store"
 )
 
-// ErrNoDatabase is a database in a file that is not there yet.
+// ErrNoDatabase is a database that nothing has made yet.
 var ErrNoDatabase = errors.New("there is no database yet")
 
 // FindDatabase returns the path of the SQLite database of c, or [ErrNoDatabase] if
@@ -32,6 +32,29 @@ func FindDatabase(c config.Config) (string, error) {
 		return "", fmt.Errorf("%w at %s; jotgate serve makes it", ErrNoDatabase, path)
 	}
 	return path, nil // what else may be wrong with it, opening it tells
+}
+
+// FindTables returns [ErrNoDatabase] if the database of c has no tables yet. It makes
+// none.
+func FindTables(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
+	path, err := FindDatabase(c)
+	if err != nil {
+		return err
+	}
+	db, err := OpenStore(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	s, err := db.MigrationStatus(ctx)
+	if err == nil && s.Current == 0 {
+		place := "in PostgreSQL: that of database.url"
+		if path != "" {
+			place = "at " + path + ": the file"
+		}
+		return fmt.Errorf("%w %s has no tables; jotgate serve, migrate up or user create makes them", ErrNoDatabase, place)
+	}
+	return err
 }
 
 // OpenStore opens the database of c, in a data directory that it makes, and

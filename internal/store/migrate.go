@@ -84,8 +84,7 @@ func (db *DB) MigrationStatus(ctx context.Context) (MigrationStatus, error) {
 	return status, err
 }
 
-// migrator runs f while nobody else migrates. goose makes its table of versions
-// even to look at it, and two that make it at once would fail.
+// migrator runs f while nobody else migrates.
 func (db *DB) migrator(ctx context.Context, f func(p *goose.Provider, s MigrationStatus) error) error {
 	return db.dialect.locked(ctx, func(conns *sql.DB) error {
 		name := db.dialect.migrations()
@@ -98,15 +97,38 @@ func (db *DB) migrator(ctx context.Context, f func(p *goose.Provider, s Migratio
 		if err != nil {
 			return fmt.Errorf("store: read migrations: %w", err)
 		}
-		var s MigrationStatus
-		if s.Current, s.Latest, err = p.GetVersions(ctx); err != nil {
-			return fmt.Errorf("store: read the database's migration: %w", err)
-		}
-		if s.Current >= toldFrom {
-			if err := conns.QueryRowContext(ctx, "SELECT oldest_program FROM installation").Scan(&s.Oldest); err != nil {
-				return fmt.Errorf("store: read which programs may use the database: %w", err)
-			}
+		s, err := readStatus(ctx, conns, name)
+		if err != nil {
+			return err
 		}
 		return f(p, s)
 	})
+}
+
+// readStatus does without goose, which makes its table even to look at it: a backup could
+// not be restored any more into a database of which somebody asked.
+func readStatus(ctx context.Context, conns *sql.DB, dialect string) (s MigrationStatus, err error) {
+	if s.Latest, err = latestMigration(dialect); err != nil {
+		return s, err
+	}
+	there := "SELECT to_regclass('goose_db_version') IS NOT NULL"
+	if dialect == "sqlite" {
+		there = "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'"
+	}
+	var made bool
+	if err := conns.QueryRowContext(ctx, there).Scan(&made); err != nil {
+		return s, fmt.Errorf("store: look for the database's migration: %w", err)
+	}
+	if !made {
+		return s, nil
+	}
+	if err := conns.QueryRowContext(ctx, currentMigration).Scan(&s.Current); err != nil {
+		return s, fmt.Errorf("store: read the database's migration: %w", err)
+	}
+	if s.Current >= toldFrom {
+		if err := conns.QueryRowContext(ctx, "SELECT oldest_program FROM installation").Scan(&s.Oldest); err != nil {
+			return s, fmt.Errorf("store: read which programs may use the database: %w", err)
+		}
+	}
+	return s, nil
 }

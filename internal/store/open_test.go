@@ -145,6 +145,34 @@ func TestMigrateIsIdempotentAndSafeTogether(t *testing.T) {
 	}
 }
 
+// TestAskingHowFarMakesNothing holds that a backup can still be restored into a database
+// of which somebody asked.
+func TestAskingHowFarMakesNothing(t *testing.T) {
+	for name, url := range map[string]string{
+		"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "x.db"), "postgres": pgtest.DSN(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := store.Open(t.Context(), store.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			want := store.MigrationStatus{Latest: migrationFiles(t, name)}
+			if got, err := db.MigrationStatus(t.Context()); err != nil || got != want {
+				t.Errorf("status = %+v, %v; want %+v", got, err, want)
+			}
+			pool, count := db.SQLDB()["writer"], "SELECT count(*) FROM sqlite_schema"
+			if name == "postgres" {
+				pool, count = db.SQLDB()[name], "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+			}
+			var tables int
+			if err := pool.QueryRowContext(t.Context(), count).Scan(&tables); err != nil || tables != 0 {
+				t.Errorf("it made %d tables, %v", tables, err)
+			}
+		})
+	}
+}
+
 // SQLite says that it is busy, without waiting, to those who come while the first
 // one turns the journal into a WAL or the last one removes it.
 func TestSQLiteOpensWhileOthersOpenAndClose(t *testing.T) {
