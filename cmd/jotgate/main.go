@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -156,21 +157,15 @@ func (g *program) load(cmd *cobra.Command) (config.Config, error) {
 	return config.Load(config.Source{File: g.file, Environ: g.environ, Flags: cmd.Flags()})
 }
 
-// open builds the program for a command that runs beside a server, or without one.
-func (g *program) open(cmd *cobra.Command) (*app.App, error) {
-	c, err := g.load(cmd)
-	if err != nil {
-		return nil, err
-	}
-	log, err := g.quiet()
-	if err != nil {
-		return nil, err
-	}
-	return app.New(cmd.Context(), c, build(), log)
-}
+// open builds the program for a command that makes something, and a database for it
+// where there is none.
+func (g *program) open(cmd *cobra.Command) (*app.App, error) { return g.opened(cmd, true) }
 
-// openFound is [program.open] for a command on what is there: it makes no database.
-func (g *program) openFound(cmd *cobra.Command) (*app.App, error) {
+// openFound builds the program for a command on what is there: it makes no database.
+func (g *program) openFound(cmd *cobra.Command) (*app.App, error) { return g.opened(cmd, false) }
+
+// opened builds the program for a command that runs beside a server, or without one.
+func (g *program) opened(cmd *cobra.Command, may bool) (*app.App, error) {
 	c, err := g.load(cmd)
 	if err != nil {
 		return nil, err
@@ -179,7 +174,7 @@ func (g *program) openFound(cmd *cobra.Command) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := app.FindTables(cmd.Context(), c, log); err != nil {
+	if err := app.FindTables(cmd.Context(), c, log); err != nil && (!may || !errors.Is(err, app.ErrNoDatabase)) {
 		return nil, err
 	}
 	return app.New(cmd.Context(), c, build(), log)

@@ -34,8 +34,9 @@ func FindDatabase(c config.Config) (string, error) {
 	return path, nil // what else may be wrong with it, opening it tells
 }
 
-// FindTables returns [ErrNoDatabase] if the database of c has no tables yet. It makes
-// none.
+// FindTables returns [ErrNoDatabase] if the database of c has no tables yet, and another
+// error if they are older than this program: a migration may lock out the replicas that
+// run on them, so that only what is told to migrate does. It makes and changes nothing.
 func FindTables(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
 	path, err := FindDatabase(c)
 	if err != nil {
@@ -47,12 +48,15 @@ func FindTables(ctx context.Context, c config.Config, log *slog.Logger) (err err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	s, err := db.MigrationStatus(ctx)
-	if err == nil && s.Current == 0 {
+	switch {
+	case err == nil && s.Current == 0:
 		place := "in PostgreSQL: that of database.url"
 		if path != "" {
 			place = "at " + path + ": the file"
 		}
 		return fmt.Errorf("%w %s has no tables; jotgate serve, migrate up or user create makes them", ErrNoDatabase, place)
+	case err == nil && s.Pending() > 0:
+		return fmt.Errorf("the database is at migration %d of %d; run jotgate migrate up first (operating.md, Upgrade)", s.Current, s.Latest)
 	}
 	return err
 }
