@@ -74,8 +74,11 @@ func TestNothingIsMadeOnPostgres(t *testing.T) {
 		"SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace").Scan(&made); err != nil || made != 0 {
 		t.Errorf("%d tables and indexes are there, %v", made, err)
 	}
-	if _, errs, code := c.jotgate(t, "user create --username ada"); code != 0 || errs != "" {
+	if _, errs, code := c.jotgate(t, "user create --username ada"); code != 0 || errs != "made a new database in PostgreSQL\n" {
 		t.Errorf("user create: %d %s", code, errs)
+	}
+	if _, errs, code := c.jotgate(t, "user create --username eve"); code != 0 || errs != "" {
+		t.Errorf("user create again: %d %s", code, errs)
 	}
 }
 

@@ -174,10 +174,24 @@ func (g *program) opened(cmd *cobra.Command, may bool) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := app.FindTables(cmd.Context(), c, log); err != nil && (!may || !errors.Is(err, app.ErrNoDatabase)) {
-		return nil, err
+	missing := app.FindTables(cmd.Context(), c, log)
+	if missing != nil && (!may || !errors.Is(missing, app.ErrNoDatabase)) {
+		return nil, missing
 	}
-	return app.New(cmd.Context(), c, build(), log)
+	a, err := app.New(cmd.Context(), c, build(), log)
+	if err == nil && missing != nil {
+		g.tellMade(c)
+	}
+	return a, err
+}
+
+// tellMade says where a command has made a database, which may not be where it was meant to.
+func (g *program) tellMade(c config.Config) {
+	place := "in PostgreSQL"
+	if path, err := app.FindDatabase(c); err == nil && path != "" {
+		place = "at " + path
+	}
+	fmt.Fprintln(g.err, "made a new database", place)
 }
 
 // quiet logs warnings only.

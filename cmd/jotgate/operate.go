@@ -25,8 +25,15 @@ func (g *program) migrateCommand() *cobra.Command {
 					return err
 				}
 				return g.withStore(cmd, c, func(db *store.DB) error {
+					before, err := db.MigrationStatus(cmd.Context())
+					if err != nil {
+						return err
+					}
 					if err := db.Migrate(cmd.Context()); err != nil {
 						return err
+					}
+					if before.Current == 0 {
+						g.tellMade(c)
 					}
 					return g.printMigration(cmd, db)
 				})
