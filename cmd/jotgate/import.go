@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jotgate/jotgate/internal/app"
 	"github.com/jotgate/jotgate/internal/djangousers"
 	"github.com/jotgate/jotgate/internal/user"
 )
@@ -20,7 +22,8 @@ func (g *program) importUsers() *cobra.Command {
 		Use:   "import",
 		Short: "Import users from a Django project, with their passwords; a dry run without --apply",
 		Long: `Import users from a Django project, with their passwords. Without --apply
-nothing is kept: the report says what would happen.
+nothing is kept: the report says what would happen, to an empty database where there
+is none yet.
 
 --source is an SQLite database, what "manage.py dumpdata auth.user" wrote, or a URL
 postgres://…, which is read in a read-only transaction. Leave the password out of
@@ -45,16 +48,7 @@ nothing.`,
 					return err
 				}
 			}
-			a, err := g.open(cmd)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, a.Close()) }()
-			report, err := djangousers.Import(cmd.Context(), a.Gate, s, o)
-			if err != nil && report.Read == 0 {
-				return err
-			}
-			return errors.Join(err, g.print(cmd.OutOrStdout(), report, func(w io.Writer) error { return writeReport(w, report) }))
+			return g.importFrom(cmd, s, o)
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "what the users come from: django")
@@ -63,6 +57,65 @@ nothing.`,
 	cmd.Flags().StringVar(&role, "superuser-role", "", "`role` that superusers get; left out, none")
 	cmd.Flags().BoolVar(&o.Apply, "apply", false, "import, rather than tell what would happen")
 	return cmd
+}
+
+func (g *program) importFrom(cmd *cobra.Command, s djangousers.Source, o djangousers.Options) (err error) {
+	t := importTarget{open: func() (*app.App, error) { return g.openRehearsal(cmd) }}
+	if o.Apply {
+		t.open = func() (*app.App, error) { return g.open(cmd) }
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	report, err := djangousers.Import(cmd.Context(), t.importUser, s, o)
+	if t.failed != nil {
+		return t.failed
+	}
+	if err != nil && report.Read == 0 {
+		return err
+	}
+	return errors.Join(err, g.print(cmd.OutOrStdout(), report, func(w io.Writer) error { return writeReport(w, report) }))
+}
+
+// importTarget is the program that takes users in. It is not opened, nor anything made
+// for it, before there is a user to take.
+type importTarget struct {
+	open   func() (*app.App, error)
+	app    *app.App
+	failed error // to open
+}
+
+func (t *importTarget) importUser(ctx context.Context, u user.Import, rehearse bool) (user.User, error) {
+	if t.app == nil {
+		if t.app, t.failed = t.open(); t.failed != nil {
+			return user.User{}, t.failed
+		}
+	}
+	return t.app.Gate.ImportUser(ctx, u, rehearse)
+}
+
+func (t *importTarget) close() error {
+	if t.app == nil {
+		return nil
+	}
+	return t.app.Close()
+}
+
+// openRehearsal is [program.openFound], but where there is no database it goes by an empty
+// one that is gone when the program is closed.
+func (g *program) openRehearsal(cmd *cobra.Command) (*app.App, error) {
+	a, err := g.openFound(cmd)
+	if !errors.Is(err, app.ErrNoDatabase) {
+		return a, err
+	}
+	fmt.Fprintf(g.err, "%v\nthe dry run goes by an empty one, which is not kept\n", err)
+	c, err := g.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	log, err := g.quiet()
+	if err != nil {
+		return nil, err
+	}
+	return app.NewScratch(cmd.Context(), c, build(), log)
 }
 
 // writeReport quotes what comes from there: it may hold what moves a terminal's

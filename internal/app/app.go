@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"os"
 	"os/exec"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,7 @@ type App struct {
 	asked, askedRedis pinged
 	pace              Pace
 	lives             atomic.Int64 // the longest life of a token, see longestLife
+	scratch           string       // a directory that goes with the program, or nothing
 }
 
 // pinged is what something last said. Anybody may ask whether the program is
@@ -308,8 +310,8 @@ func (a *App) measure(m *telemetry.Metrics) {
 	m.GaugeFunc("jotgate_revocations_lag_seconds", "Age of the set of what is revoked.", func() float64 { return a.feed.Lag().Seconds() })
 }
 
-// Close stops the hashing workers, closes Redis and the database, and sends the
-// traces that are left.
+// Close stops the hashing workers, closes Redis and the database, takes away what
+// [NewScratch] made, and sends the traces that are left.
 func (a *App) Close() error {
 	if a.hasher != nil {
 		a.hasher.Close()
@@ -320,6 +322,9 @@ func (a *App) Close() error {
 	}
 	if a.db != nil {
 		errs = append(errs, a.db.Close())
+	}
+	if a.scratch != "" {
+		errs = append(errs, os.RemoveAll(a.scratch))
 	}
 	return errors.Join(append(errs, a.tracing.Close(context.Background()))...)
 }

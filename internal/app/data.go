@@ -77,6 +77,23 @@ func openStore(ctx context.Context, c config.Config, s store.Config) (*store.DB,
 	return store.Open(ctx, s)
 }
 
+// NewScratch is [New] on an empty database that nobody else uses and that [App.Close]
+// takes away.
+func NewScratch(ctx context.Context, c config.Config, b Build, log *slog.Logger) (*App, error) {
+	dir, err := os.MkdirTemp("", "jotgate-")
+	if err != nil {
+		return nil, fmt.Errorf("make a database that is not kept: %w; name a directory for it with TMPDIR", err)
+	}
+	c.DataDir, c.Redis.URL = dir, config.Secret{}
+	c.Database.URL = config.NewSecret("sqlite:" + filepath.Join(dir, "jotgate.db"))
+	a, err := New(ctx, c, b, log)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	a.scratch = dir
+	return a, nil
+}
+
 func usesSQLite(c config.Config) bool { return strings.HasPrefix(c.Database.URL.Reveal(), "sqlite:") }
 
 // makeDataDir makes the directory for its owner alone, or checks the one that is

@@ -75,7 +75,7 @@ func importFrom(t *testing.T, s *site, from djangousers.Source) {
 	}
 	run := func(apply bool) djangousers.Report {
 		t.Helper()
-		r, err := djangousers.Import(t.Context(), s.Gate, from, djangousers.Options{Apply: apply, SuperuserRole: "admin"})
+		r, err := djangousers.Import(t.Context(), s.Gate.ImportUser, from, djangousers.Options{Apply: apply, SuperuserRole: "admin"})
 		if err != nil {
 			t.Fatal(err)
 		}

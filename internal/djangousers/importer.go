@@ -50,17 +50,20 @@ type Report struct {
 	Rows         []Result `json:"rows"` // those that were skipped or have notes
 }
 
-// Import hands every row of s to g. Its error is a failure of the machinery,
+// Into takes one user in, or only tries to, as [gate.Gate.ImportUser] does.
+type Into func(ctx context.Context, u user.Import, rehearse bool) (user.User, error)
+
+// Import hands every row of s to into. Its error is a failure of the machinery,
 // beside which the report tells how far the import came; importing again goes on
 // from there. A row that cannot be taken is no error.
-func Import(ctx context.Context, g *gate.Gate, s Source, o Options) (Report, error) {
-	i := importer{gate: g, options: o, owners: map[string]string{}, report: Report{Applied: o.Apply, Rows: []Result{}}}
+func Import(ctx context.Context, into Into, s Source, o Options) (Report, error) {
+	i := importer{into: into, options: o, owners: map[string]string{}, report: Report{Applied: o.Apply, Rows: []Result{}}}
 	err := Read(ctx, s, func(r Row, bad *RowError) error { return i.take(ctx, r, bad) })
 	return i.report, err
 }
 
 type importer struct {
-	gate    *gate.Gate
+	into    Into
 	options Options
 	report  Report
 	// owners is who goes by a name in this import. A rehearsal leaves nobody in
@@ -85,7 +88,7 @@ func (i *importer) take(ctx context.Context, r Row, bad *RowError) error {
 		i.count(result)
 		return nil
 	}
-	_, err := i.gate.ImportUser(ctx, u, !i.options.Apply)
+	_, err := i.into(ctx, u, !i.options.Apply)
 	switch {
 	case errors.Is(err, gate.ErrAlreadyImported):
 		result.Outcome = AlreadyThere

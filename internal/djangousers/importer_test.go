@@ -131,7 +131,7 @@ func TestImport(t *testing.T) {
 		}, user.User{Username: "ada"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := djangousers.Import(t.Context(), s.Gate, dumpOf(t, tt.in), djangousers.Options{Apply: true, SuperuserRole: tt.role})
+			r, err := djangousers.Import(t.Context(), s.Gate.ImportUser, dumpOf(t, tt.in), djangousers.Options{Apply: true, SuperuserRole: tt.role})
 			want := djangousers.Report{Applied: true, Read: 1, Imported: 1, Rows: []djangousers.Result{}}
 			if tt.out.Outcome != "" {
 				tt.out.ExternalID, tt.out.Username = "django:1", tt.in.Username
@@ -171,7 +171,7 @@ func TestRowsMeet(t *testing.T) {
 	)
 	var reasons [][]string
 	for _, apply := range []bool{false, true, true} {
-		r, err := djangousers.Import(t.Context(), s.Gate, from, djangousers.Options{Apply: apply})
+		r, err := djangousers.Import(t.Context(), s.Gate.ImportUser, from, djangousers.Options{Apply: apply})
 		if err != nil || r.Read != 4 || r.Imported+r.AlreadyThere != 2 || r.Skipped != 2 {
 			t.Fatalf("%+v, %v", r, err)
 		}
@@ -196,7 +196,7 @@ func TestImportStopsAtAFault(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	from := dumpOf(t, person{Username: "ada", Password: "!"}, person{Username: "eve", Password: "!"})
-	r, err := djangousers.Import(ctx, s.Gate, from, djangousers.Options{Apply: true})
+	r, err := djangousers.Import(ctx, s.Gate.ImportUser, from, djangousers.Options{Apply: true})
 	if !errors.Is(err, context.Canceled) || r.Read != 1 || r.Skipped != 0 || r.Imported != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
