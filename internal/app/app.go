@@ -167,7 +167,7 @@ func (a *App) buildGate(ctx context.Context, b Build, metrics *telemetry.Metrics
 	a.hasher.Failed = func(err error) {
 		a.log.WarnContext(context.WithoutCancel(ctx), "a process that hashes failed; hashing in this one", slog.Any("error", err))
 	}
-	a.feed = revocation.NewFeed(a.db.Revocations(), a.longestLife, time.Now)
+	a.feed = revocation.NewFeed(a.db.Revocations(), a.retain, time.Now)
 	a.feed.KeyRevoked = a.Keys.Reload
 	if err := a.feed.Sync(ctx); err != nil {
 		return err

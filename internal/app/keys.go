@@ -28,7 +28,8 @@ func steady() Pace {
 
 const (
 	// clockSkew is what the clocks of two replicas may differ by: one that is behind
-	// signs a little longer with a key that has retired.
+	// signs a little longer with a key that has retired, and ends a session whose
+	// tokens are younger than its clock.
 	clockSkew = time.Minute
 	// livesLate is how long after it was last seen somebody may still have issued a
 	// token: they are seen once a minute.
@@ -45,7 +46,7 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 	}
 	a.Keys = keyset.New(a.db.Keys(), master, keyset.Config{
 		PublishAhead: a.pace.PublishAhead, Other: other, Now: time.Now,
-		Retain: func() time.Duration { return a.longestLife() + clockSkew },
+		Retain: a.retain,
 	})
 	return a.Keys.Ensure(ctx, alg)
 }
@@ -55,6 +56,9 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 func (a *App) longestLife() time.Duration {
 	return max(a.config.Token.AccessTTL, time.Duration(a.lives.Load())) + leeway
 }
+
+// retain is how long a key and what is revoked are kept for the tokens that they touch.
+func (a *App) retain() time.Duration { return a.longestLife() + clockSkew }
 
 // noteLife tells other replicas how long the tokens of this one live, and learns
 // it of theirs.

@@ -56,3 +56,26 @@ func TestFeedOutlivesTheTimeouts(t *testing.T) {
 	}
 	t.Errorf("the stream ended without the logout: %v", lines.Err())
 }
+
+// TestEntryOutlivesTokensOfAClockAhead ends a session through a replica whose clock may
+// be a minute behind that of the one which issued its token.
+func TestEntryOutlivesTokensOfAClockAhead(t *testing.T) {
+	const ttl, leeway, skew = 3 * time.Minute, 30 * time.Second, time.Minute
+	s := apptest.Start(t, "JOTGATE_TOKEN_ACCESS_TTL="+ttl.String())
+	s.SignUp(t, ada)
+	issued := time.Now()
+	if got := s.Call(t, http.MethodPost, "/v1/logout", s.SignIn(t, ada).Access, nil, nil); got != http.StatusNoContent {
+		t.Fatalf("logout: %d", got)
+	}
+	var feed struct {
+		Revocations []struct {
+			Expires int64 `json:"exp"`
+		} `json:"revocations"`
+	}
+	for len(feed.Revocations) == 0 {
+		s.Call(t, http.MethodGet, "/v1/revocations", "", nil, &feed)
+	}
+	if got := time.Unix(feed.Revocations[0].Expires, 0).Sub(issued); got < ttl+leeway+skew {
+		t.Errorf("the entry touches nothing after %s", got)
+	}
+}

@@ -48,7 +48,7 @@ type Feed struct {
 }
 
 // NewFeed returns an empty Feed. life is how long an access token can be
-// accepted, leeway included: an entry is kept that long.
+// accepted, leeway and the skew of clocks included: an entry is kept that long.
 func NewFeed(store Store, life func() time.Duration, now func() time.Time) *Feed {
 	return &Feed{
 		store: store, life: life, now: now, wanted: make(chan struct{}, 1), syncing: make(chan struct{}, 1), tick: make(chan struct{}),
