@@ -86,7 +86,8 @@ export interface Client {
   /**
    * Is fetch for any API of the origin, with the cookies; another origin is a TypeError. An answer of code
    * invalid-token or no-credentials is followed by a refresh, and the request is sent once more unless its body is a
-   * stream. If the session is over, the first answer is returned; if that cannot be told, what is in the way is thrown.
+   * stream; if it is answered no-credentials then, because a late answer took the new cookie away, there is one refresh
+   * more. If the session is over, the answer is returned; if that cannot be told, what is in the way is thrown.
    * Requests of a tab that wait together share what comes of the refresh. A jotgate that says Retry-After is not asked
    * before, for an hour at most: until then the same error is thrown.
    */

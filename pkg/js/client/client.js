@@ -155,21 +155,23 @@ class Client {
   /**
    * Is fetch for any API of the origin, with the cookies. An answer that says that
    * the access token is missing or not valid is followed by a refresh, and the
-   * request is sent once more unless its body is a stream. If the refresh says that
-   * the session is over, the first answer is returned; if it fails for another
-   * reason, that is thrown, until a Retry-After is over.
+   * request is sent once more unless its body is a stream; and again after a second
+   * refresh if the token is missing then: an answer that was late has taken the new
+   * cookie away. If a refresh says that the session is over, the answer is returned;
+   * if it fails for another reason, that is thrown, until a Retry-After is over.
    */
   async fetch(input, init = {}) {
     const request = input instanceof Request ? input : null;
     const url = new URL(request ? request.url : input, this.#origin);
     if (url.origin !== this.#origin) throw new TypeError(`jotgate: ${url.origin} is not ${this.#origin}`);
-    const send = (target) => this.#send(target, { ...init, credentials: 'include' });
-    const sent = Date.now();
-    const before = this.#outcome;
-    const answer = await send(request ? request.clone() : url.href);
-    if (!(await isStale(answer)) || !(await this.#renew(sent, before))) return answer;
     const stream = typeof ReadableStream !== 'undefined' && init.body instanceof ReadableStream;
-    return stream ? answer : send(request ?? url.href);
+    let sent = Date.now();
+    for (const saved of [STALE, ['no-credentials'], []]) {
+      const before = this.#outcome;
+      const answer = await this.#send(request ? request.clone() : url.href, { ...init, credentials: 'include' });
+      if (!saved.includes(await refusalOf(answer)) || !(await this.#renew(sent, before)) || stream) return answer;
+      sent = Date.now() + 1; // the refresh before it may be of the same millisecond
+    }
   }
 
   /**
@@ -414,10 +416,9 @@ function requestInit(method, body, headers = {}) {
   return { method, headers: { ...headers, 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
 }
 
-async function isStale(answer) {
-  if (answer.status !== UNAUTHORIZED) return false;
-  const { code } = await problemOf(answer.clone());
-  return STALE.includes(code);
+/** Returns the code with which the server refused a credential, or null. */
+async function refusalOf(answer) {
+  return answer.status === UNAUTHORIZED ? (await problemOf(answer.clone())).code : null;
 }
 
 /** Returns what a good answer of jotgate says, and throws what another one says. */

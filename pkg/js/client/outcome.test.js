@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { World, lost, problem, settle } from './world.js';
+import { World, json, lost, problem, settle } from './world.js';
 
 const bare = { locks: null, BroadcastChannel: null, storage: null };
 const busy = (seconds) => () => problem(503, 'overloaded', { 'Retry-After': String(seconds) });
@@ -163,3 +163,31 @@ test('a login in another tab saves a request that was sent before the session wa
   assert.equal((await late).user.id, 'U1');
   assert.equal(world.count('POST /v1/refresh'), 1);
 });
+
+for (const [name, options] of [['', {}], [' without locks', bare]]) {
+  test(`an answer that comes after a refresh and takes the new cookie away costs one more${name}`, async () => {
+    const world = new World().signedIn('stale');
+    const client = world.tab(options);
+    let release;
+    world.next = [() => new Promise((done) => (release = done))];
+    const late = client.fetch('/api/slow');
+    await settle();
+    assert.equal((await client.fetch('/api/x')).status, 200);
+    await settle();
+    world.access = 'none'; // as Set-Cookie says with it
+    release(problem(401, 'invalid-token'));
+    assert.equal((await late).status, 200);
+    assert.equal(world.count('POST /v1/refresh'), 2);
+    assert.equal(world.count('GET /api/slow'), 3);
+  });
+}
+
+for (const [code, times] of [['no-credentials', 2], ['invalid-token', 1]]) {
+  test(`a request that is answered with ${code} after each refresh is sent ${times + 1} times`, async () => {
+    const world = new World().signedIn();
+    const refuse = async (url, init) => ((await world.fetch(url, init)).ok && /refresh$/.test(url) ? json(200, {}) : problem(401, code));
+    assert.equal((await world.tab({ fetch: refuse }).fetch('/api/x')).status, 401);
+    assert.equal(world.count('POST /v1/refresh'), times);
+    assert.equal(world.count('GET /api/x'), times + 1);
+  });
+}
