@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -193,6 +194,30 @@ func TestNounsAndFlowsKnowNoTechnology(t *testing.T) {
 		for _, banned := range []string{"net/http", "log/slog", "database/sql", "os"} {
 			if slices.Contains(p.Imports, banned) {
 				t.Errorf("%s imports %s", p.ImportPath, banned)
+			}
+		}
+	}
+}
+
+// TestNothingSkipsByItself leaves skipping to package needs, which CI forbids it. To be short
+// on time is the other reason, and rapid's rt is not a test but one of its tries.
+func TestNothingSkipsByItself(t *testing.T) {
+	skips := regexp.MustCompile(`\b(\w+)\.Skip(f|Now)?\(`)
+	short := regexp.MustCompile(`if testing\.Short\(\) \{\s+t\.Skip\(`)
+	for _, p := range packages(t) {
+		files, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range skips.FindAllSubmatch(short.ReplaceAll(text, nil), -1) {
+				if p.ImportPath != "internal/needs" && string(found[1]) != "rt" {
+					t.Errorf("%s/%s skips by itself: %s", p.ImportPath, filepath.Base(file), found[0])
+				}
 			}
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/needs"
 	"github.com/jotgate/jotgate/internal/pgtest"
 )
 
@@ -175,9 +176,7 @@ func moveLines(t *testing.T, dsn string) []string {
 // TestMoveToPostgres types what README says, and sees that nobody has to sign in
 // again and nobody who was signed out comes back.
 func TestMoveToPostgres(t *testing.T) {
-	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("no bash")
-	}
+	needs.Program(t, "bash", "bash")
 	lines := moveLines(t, pgtest.DSN(t))
 	i := newInstall(t)
 	i.serve(t, "bin/jotgate serve")

@@ -23,6 +23,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/jotgate/jotgate/internal/needs"
 	"github.com/jotgate/jotgate/internal/pgtest"
 )
 
@@ -188,9 +189,7 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 // the program: $ is a command of one shell, … stands for anything.
 func TestREADME(t *testing.T) {
 	for _, program := range []string{"bash", "curl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skip("no " + program)
-		}
+		needs.Program(t, program, program)
 	}
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {

@@ -1,9 +1,11 @@
 // Package needs says what a test wants of the machine it runs on, besides Go:
 // PostgreSQL, Redis, a browser, Node. Where that is not there the test is skipped with
 // one line, or fails if JOTGATE_TEST_REQUIRE, a list separated by commas, names it.
+// No other package skips a test, but for one that takes long under -short.
 package needs
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,14 +14,36 @@ import (
 	"testing"
 )
 
+// everything is all that a test may need.
+func everything() []string {
+	return []string{
+		"postgres", "redis", "wycheproof", "node", "chromium", "nginx", "django", "ssh", "bash", "curl", "terminal", "systemd",
+	}
+}
+
 // Missing skips tb, or fails it if what is required. why says what was looked for.
 func Missing(tb testing.TB, what, why string) {
 	tb.Helper()
-	list := os.Getenv("JOTGATE_TEST_REQUIRE") //nolint:forbidigo // tests have no configuration
-	if slices.Contains(strings.Split(list, ","), what) {
+	needed, err := required(os.Getenv("JOTGATE_TEST_REQUIRE"), what) //nolint:forbidigo // tests have no configuration
+	switch {
+	case err != nil:
+		tb.Fatalf("no %s (%s), and %v", what, why, err)
+	case needed:
 		tb.Fatalf("no %s, which JOTGATE_TEST_REQUIRE names: %s", what, why)
 	}
 	tb.Skipf("no %s: %s", what, why)
+}
+
+// required reports whether list names what. A name that nobody knows is an error: a
+// misspelt one would require nothing.
+func required(list, what string) (bool, error) {
+	names := strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+	for _, name := range append(names, what) {
+		if !slices.Contains(everything(), name) {
+			return false, fmt.Errorf("%q is not one of %s", name, strings.Join(everything(), ", "))
+		}
+	}
+	return slices.Contains(names, what), nil
 }
 
 // Program returns the path of the first program that is there, by name in PATH
