@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -365,36 +364,4 @@ func TestContract(t *testing.T) {
 			t.Errorf("%s has default %q, %t; want %q", name, got, ok, want)
 		}
 	}
-}
-
-// TestEverySettingIsRead looks for each field in the packages that use a Config.
-func TestEverySettingIsRead(t *testing.T) {
-	var source strings.Builder
-	for _, dir := range []string{"../app", "../../cmd/jotgate", "."} {
-		files, err := filepath.Glob(dir + "/*.go")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			source.Write(text)
-		}
-	}
-	var walk func(typ reflect.Type)
-	walk = func(typ reflect.Type) {
-		for f := range typ.Fields() {
-			if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[config.Secret]() {
-				walk(f.Type)
-			} else if !strings.Contains(source.String(), "."+f.Name) {
-				t.Errorf("nothing reads %s.%s", typ.Name(), f.Name)
-			}
-		}
-	}
-	walk(reflect.TypeFor[config.Config]())
 }

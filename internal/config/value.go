@@ -30,7 +30,7 @@ func (f field) set(v reflect.Value, raw any) error {
 		v.Set(reflect.ValueOf(list))
 		return err
 	}
-	switch f.kind.Kind() { //nolint:exhaustive // settings are of few kinds; TestEverySettingIsSet sets each
+	switch f.kind.Kind() { //nolint:exhaustive // settings are of few kinds; TestExampleIsComplete sets each
 	case reflect.Bool:
 		b, err := parseBool(raw)
 		v.SetBool(b)
