@@ -6,7 +6,7 @@
 // types and errors of nouns and tools); only app knows all. What needs two nouns is a flow. Technology
 // lives only at the edges: Gin in httpapi, oauthapi and ginbearer, GORM in store.
 // imports_test.go holds the same map as a table and fails on a package or an
-// import that is not in it.
+// import that is not in it, and on a permission for one package that is not used.
 //
 // # The rooms
 //
@@ -41,6 +41,7 @@
 //	ratelimit    tool      GCRA per key, in memory or in a Redis that replicas share
 //	telemetry    tool      logging, metrics and tracing set-up
 //
+//	store/storetest        says how a store must behave; both databases pass it
 //	password/commonlist    builds the list of common passwords again
 //	needs                  skips or fails a test whose machine lacks something
 //	pgtest                 gives tests a PostgreSQL database of their own

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -33,7 +34,8 @@ var (
 )
 
 // rooms is the map: what each package may import from this module. A package
-// that is not here has no place.
+// that is not here has no place. A group may be allowed for one of it; what is
+// allowed by itself is imported.
 var rooms = map[string][]string{
 	"pkg/bearer":                   nil,
 	"pkg/bearer/ginbearer":         {"pkg/bearer"},
@@ -75,7 +77,7 @@ var rooms = map[string][]string{
 	"internal/deploytest":          nil,
 	"internal/config":              nil,
 	"internal/app":                 slices.Concat(edges, flows, nouns, tools, []string{"internal/config", "internal/store", "pkg/bearer"}),
-	"internal/bench":               {"internal/app", "internal/config", "internal/pgtest", "internal/store", "internal/session", "internal/user", "pkg/bearer"},
+	"internal/bench":               {"internal/pgtest", "internal/store", "pkg/bearer"},
 	"internal/torture":             {"internal/pgtest"},
 	"internal/mutants":             nil,
 	"cmd/jotgate":                  slices.Concat(nouns, flows, []string{"internal/app", "internal/config", "internal/djangousers", "internal/keyset", "internal/password", "internal/store", "internal/telemetry"}),
@@ -171,6 +173,56 @@ func TestMapIsHeld(t *testing.T) {
 				t.Errorf("%s imports %s, which the map does not allow", p.ImportPath, inside)
 			}
 		}
+	}
+}
+
+// TestMapAllowsWhatIsUsed has no room that is not there, and no import allowed by itself,
+// without the rest of its group, that is not made.
+func TestMapAllowsWhatIsUsed(t *testing.T) {
+	imports := map[string][]string{}
+	for _, p := range packages(t) {
+		imports[p.ImportPath] = p.Imports
+	}
+	for name, allowed := range rooms {
+		if _, there := imports[name]; !there {
+			t.Errorf("%s is on the map and not there", name)
+		}
+		unused := slices.DeleteFunc(slices.Clone(allowed), func(a string) bool {
+			return slices.Contains(imports[name], module+a)
+		})
+		for _, group := range [][]string{tools, nouns, flows, edges} {
+			if !slices.ContainsFunc(group, func(g string) bool { return !slices.Contains(allowed, g) }) {
+				unused = slices.DeleteFunc(unused, func(u string) bool { return slices.Contains(group, u) })
+			}
+		}
+		if len(unused) > 0 {
+			t.Errorf("%s may import %v and does not", name, unused)
+		}
+	}
+}
+
+// TestDocHasTheMap compares the rooms of doc.go with the table. Only the table has the
+// package of doc.go itself, and only doc.go the tools, which are a module of their own.
+func TestDocHasTheMap(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "// # The rooms\n")
+	list, _, _ = strings.Cut(list, "\n// Three things differ")
+	told := []string{"internal"}
+	for _, found := range regexp.MustCompile(`(?m)^//\t(\S+)  `).FindAllStringSubmatch(list, -1) {
+		name := found[1]
+		if !strings.HasPrefix(name, "cmd/") && !strings.HasPrefix(name, "pkg/") {
+			name = "internal/" + name
+		}
+		if name != "internal/tools" {
+			told = append(told, name)
+		}
+	}
+	slices.Sort(told)
+	if want := slices.Sorted(maps.Keys(rooms)); !slices.Equal(told, want) {
+		t.Errorf("doc.go has the rooms\n%v, want\n%v", told, want)
 	}
 }
 
