@@ -171,6 +171,8 @@ func ownKey(ctx context.Context, c config.Config, db *store.DB) (keyset.MasterKe
 
 var errLostKey = errors.New("not there")
 
+const lostKeyPage = ", or see operating.md, The master key is lost"
+
 // refuseLostKey keeps a master key from being made beside signing keys: it would open
 // none. They are read before it is looked for, since another process may just make both.
 // Its error is [errLostKey], or that of a database that is not migrated yet.
@@ -181,7 +183,7 @@ func refuseLostKey(ctx context.Context, c config.Config, db *store.DB) error {
 	}
 	path := ownKeyPath(c)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && len(sealed) > 0 {
-		return fmt.Errorf("the database has signing keys but the master key %s that opens them is %w; restore that file from a backup", path, errLostKey)
+		return fmt.Errorf("the database has signing keys but the master key %s that opens them is %w; restore that file from a backup"+lostKeyPage, path, errLostKey)
 	}
 	return nil
 }

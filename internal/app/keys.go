@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -48,7 +50,11 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 		PublishAhead: a.pace.PublishAhead, Other: other, Now: time.Now,
 		Retain: a.retain,
 	})
-	return a.Keys.Ensure(ctx, alg)
+	err = a.Keys.Ensure(ctx, alg)
+	if errors.Is(err, keyset.ErrWrongMasterKey) {
+		return fmt.Errorf("%w; give the one that sealed them"+lostKeyPage, err)
+	}
+	return err
 }
 
 // longestLife is how long after its issue any token that is about may be
