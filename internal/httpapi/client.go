@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -30,6 +31,7 @@ func (s *server) visit(c *gin.Context) *flow.Visit {
 			return v
 		}
 	}
+	s.warnOfProxy(c.Request)
 	addr := s.clientAddress(c.Request)
 	v := &flow.Visit{
 		Origin: audit.Origin{
@@ -84,6 +86,20 @@ func (s *server) clientAddress(r *http.Request) netip.Addr {
 		}
 	}
 	return nearest
+}
+
+// warnOfProxy says once that what looks like a proxy is not trusted, so that all who
+// come through it are one client with one client's limits. A stranger on the internet
+// may send the headers too, and gets no line.
+func (s *server) warnOfProxy(r *http.Request) {
+	if s.warned.Load() || r.Header["X-Forwarded-For"] == nil && r.Header["Forwarded"] == nil {
+		return
+	}
+	peer := peerAddress(r)
+	if s.trusted(peer) || !peer.IsLoopback() && !peer.IsPrivate() || s.warned.Swap(true) {
+		return
+	}
+	s.Log.WarnContext(r.Context(), "a proxy is not in trusted_proxies: all its clients share one address and its limits", slog.String("proxy", peer.String()))
 }
 
 // parseHop reads an address as proxies write it: alone, with the client's port, or in

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -70,7 +71,7 @@ type Dependency struct {
 	Optional bool
 }
 
-// server answers requests. It is made by [New] and not changed afterwards.
+// server answers requests. It is made by [New] and not changed afterwards, but for warned.
 type server struct {
 	Config
 	guard *bearer.Guard
@@ -78,6 +79,8 @@ type server struct {
 	following chan struct{}
 	// common are headers of every answer.
 	common http.Header
+	// warned is whether warnOfProxy has said what it has to say.
+	warned atomic.Bool
 }
 
 // New returns the API as an http.Handler.
