@@ -112,7 +112,14 @@ func (g *Gate) enter(ctx context.Context, a user.Authenticated, c Credentials, v
 	var opened session.Session
 	var u user.User
 	err := g.Commit(ctx, func(ctx context.Context) (_ flow.Outcome, err error) {
-		if u, err = g.stillOpens(ctx, a); err != nil {
+		u, err = g.Users.Store.ByID(ctx, a.User.ID)
+		if errors.Is(err, user.ErrNotFound) {
+			return flow.Outcome{}, user.ErrBadCredentials
+		}
+		if err != nil {
+			return flow.Outcome{}, fmt.Errorf("gate: look at user again: %w", err)
+		}
+		if err := g.stillOpens(ctx, a, u); err != nil {
 			return flow.Outcome{}, err
 		}
 		opened, err = g.Sessions.Open(ctx, session.Opening{
@@ -128,28 +135,22 @@ func (g *Gate) enter(ctx context.Context, a user.Authenticated, c Credentials, v
 	return g.issue(opened, u, now)
 }
 
-// stillOpens looks at the user again, now that nobody else can change them: the
-// password may have been changed, or the user disabled, while the hash ran.
-func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated) (user.User, error) {
-	u, err := g.Users.Store.ByID(ctx, a.User.ID)
-	if errors.Is(err, user.ErrNotFound) {
-		return user.User{}, user.ErrBadCredentials
-	}
-	if err != nil {
-		return user.User{}, fmt.Errorf("gate: look at user again: %w", err)
-	}
+// stillOpens returns [user.ErrBadCredentials], or errRenewed, unless the password of a is
+// that of u too, who was looked at now that nobody else can change them: it may have been
+// changed, or the user disabled, while the hash ran.
+func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated, u user.User) error {
 	if u.Disabled || u.PasswordHash != a.User.PasswordHash {
 		if !u.Disabled && a.Rehashed != "" {
-			return user.User{}, errRenewed
+			return errRenewed
 		}
-		return user.User{}, user.ErrBadCredentials
+		return user.ErrBadCredentials
 	}
 	if a.Rehashed != "" {
 		if err := g.Users.Store.Update(ctx, u.ID, user.Change{PasswordHash: &a.Rehashed}); err != nil {
-			return user.User{}, fmt.Errorf("gate: store stronger hash: %w", err)
+			return fmt.Errorf("gate: store stronger hash: %w", err)
 		}
 	}
-	return u, g.Users.Succeeded(ctx, a)
+	return g.Users.Succeeded(ctx, a)
 }
 
 // confirmed has act do what takes the current password of a signed-in user, which is
@@ -180,13 +181,13 @@ func (g *Gate) confirmed(ctx context.Context, who Caller, plain string, v *flow.
 }
 
 // refuseConfirming puts a wrong current password on record, unless there is nobody left
-// whose it could be: a user who is gone or disabled has no right one.
+// whose it could be: a user who is gone or disabled has no right one, and a session that
+// is over is asked for none.
 func (g *Gate) refuseConfirming(ctx context.Context, who Caller, v *flow.Visit) error {
-	err := g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		_, err := g.again(ctx, who)
+	err := g.commitAs(ctx, who, func(_ context.Context, u user.User) (flow.Outcome, error) {
 		return flow.Outcome{Events: []audit.Event{{
-			Kind: audit.PasswordRefused, UserID: string(who.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
-		}}}, err
+			Kind: audit.PasswordRefused, UserID: string(u.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
+		}}}, nil
 	})
 	if err != nil {
 		return err

@@ -53,14 +53,8 @@ func isAdmin(u user.User) bool { return slices.Contains(u.Roles, user.Role(scope
 // CreateKey makes an API key of the caller's and returns it with its secret. It
 // returns [ErrSessionNeeded], [ErrNotAdmin] or [apikey.ErrTooMany].
 func (g *Gate) CreateKey(ctx context.Context, who Caller, d apikey.Draft, v *flow.Visit) (k apikey.Key, secret string, err error) {
-	if err := who.signedIn(); err != nil {
-		return k, "", err
-	}
-	err = g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-		u, err := g.again(ctx, who) // and nobody else adds a key now
-		if err != nil {
-			return flow.Outcome{}, err
-		}
+	err = g.commitAs(ctx, who, func(ctx context.Context, u user.User) (_ flow.Outcome, err error) {
+		// Nobody else adds a key to u now.
 		if slices.Contains(d.Scopes(), scope.Admin) && !isAdmin(u) {
 			return flow.Outcome{}, ErrNotAdmin
 		}
@@ -84,10 +78,7 @@ func (g *Gate) ListKeys(ctx context.Context, who Caller) ([]apikey.Key, error) {
 // or [apikey.ErrNotFound]. The database is asked at each use of a key, so its
 // entry in the feed is for those who remember what introspection told them of it.
 func (g *Gate) DeleteKey(ctx context.Context, who Caller, id apikey.ID, v *flow.Visit) error {
-	if err := who.signedIn(); err != nil {
-		return err
-	}
-	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+	return g.commitAs(ctx, who, func(ctx context.Context, _ user.User) (flow.Outcome, error) {
 		if err := g.Keys.Store.Delete(ctx, id, string(who.User.ID)); err != nil {
 			return flow.Outcome{}, fmt.Errorf("gate: delete key: %w", err)
 		}

@@ -44,9 +44,10 @@ func (g *Gate) Caller(ctx context.Context, sessionID, userID string) (Caller, er
 	return Caller{User: u, Session: s}, nil
 }
 
-// again returns the user behind who as they are now, inside Commit, and nobody else
-// changes them until that is over. It returns [session.ErrEnded] if the user may not
-// sign in any more, which has ended the session.
+// again returns the user behind who as they are now, inside Commit: since [Gate.Caller] the
+// request may have waited for a hash, for a lock or for its turn to write. Until the commit
+// is over nobody else changes the user or ends the session. It returns [session.ErrEnded] if
+// either is over.
 func (g *Gate) again(ctx context.Context, who Caller) (user.User, error) {
 	u, err := g.Users.Store.ByID(ctx, who.User.ID)
 	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
@@ -55,7 +56,24 @@ func (g *Gate) again(ctx context.Context, who Caller) (user.User, error) {
 	if err != nil {
 		return user.User{}, fmt.Errorf("gate: look at user again: %w", err)
 	}
-	return u, nil
+	_, err = g.Sessions.Alive(ctx, who.Session.ID, string(u.ID))
+	return u, err
+}
+
+// commitAs is Commit for what a user in a session does, or returns [ErrSessionNeeded]. Once
+// the session is over it does nothing and returns [session.ErrEnded]: whoever ended it was
+// told that it can do no more.
+func (g *Gate) commitAs(ctx context.Context, who Caller, act func(ctx context.Context, u user.User) (flow.Outcome, error)) error {
+	if err := who.signedIn(); err != nil {
+		return err
+	}
+	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		u, err := g.again(ctx, who)
+		if err != nil {
+			return flow.Outcome{}, err
+		}
+		return act(ctx, u)
+	})
 }
 
 // SessionOf returns the session and user that a refresh token names, expired or
@@ -100,10 +118,7 @@ func (g *Gate) ListSessions(ctx context.Context, who Caller) ([]session.Session,
 // EndSession ends one of the caller's sessions, or returns [ErrSessionNeeded] or
 // [session.ErrNotFound].
 func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *flow.Visit) error {
-	if err := who.signedIn(); err != nil {
-		return err
-	}
-	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+	return g.commitAs(ctx, who, func(ctx context.Context, _ user.User) (flow.Outcome, error) {
 		o, err := g.endByUser(ctx, who, session.Which{ID: id, UserID: string(who.User.ID)}, session.ReasonRevoked, v)
 		if err == nil && len(o.Revoked) == 0 {
 			err = session.ErrNotFound
@@ -115,14 +130,11 @@ func (g *Gate) EndSession(ctx context.Context, who Caller, id session.ID, v *flo
 // EndSessions ends all of the caller's sessions, but for the caller's own if
 // keepCurrent. It returns [ErrSessionNeeded].
 func (g *Gate) EndSessions(ctx context.Context, who Caller, keepCurrent bool, v *flow.Visit) error {
-	if err := who.signedIn(); err != nil {
-		return err
-	}
 	w := session.Which{UserID: string(who.User.ID)}
 	if keepCurrent {
 		w.Except = who.Session.ID
 	}
-	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+	return g.commitAs(ctx, who, func(ctx context.Context, _ user.User) (flow.Outcome, error) {
 		return g.endByUser(ctx, who, w, session.ReasonRevoked, v)
 	})
 }
@@ -151,10 +163,11 @@ func (g *Gate) ChangeIdentity(ctx context.Context, who Caller, want IdentityChan
 	}
 	var renamed user.User
 	err = g.confirmed(ctx, who, plain, v, func(a user.Authenticated) error {
-		return g.Commit(ctx, func(ctx context.Context) (_ flow.Outcome, err error) {
-			if renamed, err = g.stillOpens(ctx, a); err != nil {
+		return g.commitAs(ctx, who, func(ctx context.Context, u user.User) (_ flow.Outcome, err error) {
+			if err := g.stillOpens(ctx, a, u); err != nil {
 				return flow.Outcome{}, err
 			}
+			renamed = u
 			if c, err = rename(&renamed, c); err != nil {
 				return flow.Outcome{}, err
 			}
@@ -215,9 +228,8 @@ func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next str
 		if err != nil {
 			return err
 		}
-		return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-			u, err := g.stillOpens(ctx, a)
-			if err != nil {
+		return g.commitAs(ctx, who, func(ctx context.Context, u user.User) (flow.Outcome, error) {
+			if err := g.stillOpens(ctx, a, u); err != nil {
 				return flow.Outcome{}, err
 			}
 			if err := g.Users.Store.Update(ctx, u.ID, user.Change{PasswordHash: &hash}); err != nil {
@@ -237,9 +249,8 @@ func (g *Gate) ChangePassword(ctx context.Context, who Caller, current, next str
 // theirs. It returns [ErrSessionNeeded] or [ErrReauthentication].
 func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *flow.Visit) error {
 	return g.confirmed(ctx, who, plain, v, func(a user.Authenticated) error {
-		return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
-			u, err := g.stillOpens(ctx, a)
-			if err != nil {
+		return g.commitAs(ctx, who, func(ctx context.Context, u user.User) (flow.Outcome, error) {
+			if err := g.stillOpens(ctx, a, u); err != nil {
 				return flow.Outcome{}, err
 			}
 			revoked, err := g.end(ctx, session.Which{UserID: string(u.ID)}, session.ReasonClosed)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/apikey"
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/session"
@@ -95,6 +96,68 @@ func TestWhoIsGoneHasNoWrongPassword(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+		}
+	})
+}
+
+// TestEndedMeanwhile ends the session of each act before its turn to write, as a change of
+// the password does elsewhere: nothing comes of it.
+func TestEndedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		d, err := w.Keys.Draft("late", nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "grace"
+		for act, do := range map[string]func(ctx context.Context, who gate.Caller, kept apikey.ID, other session.ID) error{
+			"create-key": func(ctx context.Context, who gate.Caller, _ apikey.ID, _ session.ID) error {
+				_, _, err := w.CreateKey(ctx, who, d, visit())
+				return err
+			},
+			"delete-key": func(ctx context.Context, who gate.Caller, kept apikey.ID, _ session.ID) error {
+				return w.DeleteKey(ctx, who, kept, visit())
+			},
+			"end-session": func(ctx context.Context, who gate.Caller, _ apikey.ID, other session.ID) error {
+				return w.EndSession(ctx, who, other, visit())
+			},
+			"end-sessions": func(ctx context.Context, who gate.Caller, _ apikey.ID, _ session.ID) error {
+				return w.EndSessions(ctx, who, true, visit())
+			},
+			"rename": func(ctx context.Context, who gate.Caller, _ apikey.ID, _ session.ID) error {
+				_, err := w.ChangeIdentity(ctx, who, gate.IdentityChange{Username: &name}, passOne, visit())
+				return err
+			},
+			"password": func(ctx context.Context, who gate.Caller, _ apikey.ID, _ session.ID) error {
+				return w.ChangePassword(ctx, who, passOne, passTwo, visit())
+			},
+			"close": func(ctx context.Context, who gate.Caller, _ apikey.ID, _ session.ID) error {
+				return w.Close(ctx, who, passOne, visit())
+			},
+			"wrong-password": func(ctx context.Context, who gate.Caller, _ apikey.ID, _ session.ID) error {
+				return w.Close(ctx, who, passTwo, visit())
+			},
+		} {
+			u := w.register(t, act)
+			who, other := w.caller(t, w.login(t, act, passOne)), w.login(t, act, passOne)
+			k, _, err := w.CreateKey(t.Context(), who, d, visit())
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := len(w.events.kinds)
+			w.meanwhile(func(ctx context.Context) error {
+				return w.Logout(ctx, string(who.Session.ID), string(u.ID), visit())
+			})
+			if err := do(t.Context(), who, k.ID, other.Session.ID); !errors.Is(err, session.ErrEnded) {
+				t.Errorf("%s: %v", act, err)
+			}
+			if got := w.events.kinds[before:]; len(got) != 1 {
+				t.Errorf("%s: %q on record", act, got)
+			}
+			keys, err := w.ListKeys(t.Context(), w.caller(t, other))
+			if err != nil || len(keys) != 1 {
+				t.Errorf("%s: %d keys, %v", act, len(keys), err)
+			}
+			w.login(t, act, passOne)
 		}
 	})
 }

@@ -133,7 +133,8 @@ type Which struct {
 // transaction that ctx carries, if any.
 type Store interface {
 	Create(ctx context.Context, s Session) error
-	// ByID returns [ErrNotFound] if there is no such row.
+	// ByID returns [ErrNotFound] if there is no such row. Inside a transaction nobody else
+	// changes the session until it ends.
 	ByID(ctx context.Context, id ID) (Session, error)
 	// Living returns the user's sessions that are not over at now, newest use
 	// first, at most limit.

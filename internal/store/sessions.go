@@ -107,7 +107,7 @@ func (s *Sessions) Create(ctx context.Context, o session.Session) error {
 // ByID implements [session.Store].
 func (s *Sessions) ByID(ctx context.Context, id session.ID) (session.Session, error) {
 	row, err := read(ctx, s.db, "select session", func(ctx context.Context, q *gorm.DB) (row sessionRow, err error) {
-		err = scan(ctx, q, sessionFields(&row), "SELECT "+sessionColumns+" FROM sessions WHERE id = ?", text(id))
+		err = scan(ctx, q, sessionFields(&row), "SELECT "+sessionColumns+" FROM sessions WHERE id = ?"+s.db.locking(ctx), text(id))
 		return row, err
 	})
 	if errors.Is(err, sql.ErrNoRows) {

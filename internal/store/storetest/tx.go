@@ -20,6 +20,7 @@ func txTests() []test {
 		{"its error is the function's own", txError},
 		{"a caller who gave up is told so", txCancelled},
 		{"a context that ended does nothing", txEnded},
+		{"it holds a session that it looked at", txHoldsSession},
 	}
 }
 
@@ -150,4 +151,28 @@ func txEnded(k kit) {
 	}
 	k.equal(k.left(), 0)
 	k.must(k.db.Ping(k.Context()))
+}
+
+func txHoldsSession(k kit) {
+	s := k.session(k.user("ada"))
+	over := make(chan error, 1)
+	k.must(k.db.InTx(k.Context(), func(ctx context.Context) error {
+		if _, err := k.db.Sessions().ByID(ctx, s.ID); err != nil {
+			return err
+		}
+		go func() {
+			ended, err := k.db.Sessions().End(k.Context(), session.Which{ID: s.ID}, session.ReasonLogout, epoch())
+			if err == nil && len(ended) != 1 {
+				err = session.ErrNotFound
+			}
+			over <- err
+		}()
+		select {
+		case err := <-over:
+			k.Fatalf("it ended before the transaction did: %v", err)
+		case <-time.After(500 * time.Millisecond):
+		}
+		return nil
+	}))
+	k.must(<-over)
 }

@@ -1,0 +1,46 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestEndedMeanwhile brings what each writing request of a signed-in user came with to its
+// end when the request is about to commit. That has to be answered as if it had been so from
+// the beginning: a route that is not, does not look again in its transaction.
+func TestEndedMeanwhile(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	a.administer()
+	var meanwhile func()
+	inTx := a.gate.InTx
+	a.gate.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
+		if do := meanwhile; do != nil {
+			meanwhile = nil
+			do()
+		}
+		return inTx(ctx, f)
+	}
+	n := 0
+	for _, r := range accessRoutes(t) {
+		if r.method == http.MethodGet || r.class != "manage" {
+			continue
+		}
+		for _, credential := range []string{"access token", "access cookie"} {
+			for _, state := range deadSessions() {
+				n++
+				h := a.newHolder(n, credential, "live")
+				meanwhile = func() { a.bring(h, credential, state) }
+				got := a.present(h, r)
+				if code, _ := got.problem(); code != "invalid-token" || meanwhile != nil {
+					t.Errorf("%s with %s, %s meanwhile: %d %s", r.name, credential, state, got.StatusCode, code)
+				}
+				if cleared := strings.Contains(got.cookies(), "__Host-Http-jotgate-refresh="); cleared != strings.Contains(credential, "cookie") {
+					t.Errorf("%s with %s, %s meanwhile: cookies %q", r.name, credential, state, got.cookies())
+				}
+			}
+		}
+	}
+}
