@@ -67,9 +67,9 @@ func (s *Attempts) Charge(ctx context.Context, bucket string, a user.Allowance, 
 }
 
 // Clear implements [user.Attempts].
-func (s *Attempts) Clear(ctx context.Context, bucket string) error {
+func (s *Attempts) Clear(ctx context.Context, buckets ...string) error {
 	return write(ctx, s.db, "clear attempts", func(ctx context.Context, q *gorm.DB) error {
-		_, err := gorm.G[attemptsRow](q).Where("bucket = ?", bucket).Delete(ctx)
+		_, err := gorm.G[attemptsRow](q).Where("bucket IN ?", buckets).Delete(ctx)
 		return err
 	})
 }

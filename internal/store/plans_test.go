@@ -252,7 +252,7 @@ func callAll(t *testing.T, db *DB) {
 	for range 2 {
 		must(db.Attempts().Charge(ctx, "b", user.Allowance{Burst: 1, Recovery: time.Minute}, now))
 	}
-	must(nil, db.Attempts().Clear(ctx, "b"))
+	must(nil, db.Attempts().Clear(ctx, "b", "c"))
 	must(db.Attempts().Prune(ctx, now, 9))
 	must(users.ByExternalID(ctx, "django:1"))
 	must(nil, db.Ping(ctx))

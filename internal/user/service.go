@@ -92,7 +92,6 @@ type Authenticated struct {
 	// Rehashed is a new hash of the same password, where the stored one is
 	// weaker than today's setting; empty otherwise.
 	Rehashed string
-	bucket   string
 }
 
 // Authenticate returns the user whom identifier and password open, or
@@ -123,11 +122,12 @@ func (s *Service) AuthenticateAgain(ctx context.Context, a Authenticated, plain 
 	if err != nil {
 		return Authenticated{}, fmt.Errorf("user: look up by id: %w", err)
 	}
-	return s.verify(ctx, u, a.bucket, plain, nil)
+	return s.verify(ctx, u, plain, nil)
 }
 
-// Confirm checks the password of a user who is signed in already. It spends
-// from the same budget as signing in, and fails in the same ways.
+// Confirm checks the password of a user who is signed in already. It fails in the
+// same ways as signing in, and spends from a budget of its own: anybody can use up
+// the other one, and whoever is signed in is not to wait for strangers.
 func (s *Service) Confirm(ctx context.Context, id ID, plain string) (Authenticated, error) {
 	if _, err := password.Normalize(plain); err != nil {
 		return Authenticated{}, fmt.Errorf("user: %w", err)
@@ -136,16 +136,16 @@ func (s *Service) Confirm(ctx context.Context, id ID, plain string) (Authenticat
 	if err != nil {
 		return Authenticated{}, fmt.Errorf("user: look up by id: %w", err)
 	}
-	return s.check(ctx, u, bucketOf("id", string(id)), plain)
+	return s.check(ctx, u, confirmBucket(id), plain)
 }
 
-// Succeeded gives the user the full budget of wrong passwords back. It joins
+// Succeeded gives the user the full budgets of wrong passwords back. It joins
 // the transaction in ctx.
 func (s *Service) Succeeded(ctx context.Context, a Authenticated) error {
 	if s.Attempts == nil {
 		return nil
 	}
-	if err := s.Attempts.Clear(ctx, a.bucket); err != nil {
+	if err := s.Attempts.Clear(ctx, loginBucket(a.User.ID), confirmBucket(a.User.ID)); err != nil {
 		return fmt.Errorf("user: clear attempts: %w", err)
 	}
 	return nil
@@ -219,7 +219,7 @@ func (s *Service) lookup(ctx context.Context, identifier string) (User, string, 
 	if err != nil {
 		return User{}, "", fmt.Errorf("user: look up by identifier: %w", err)
 	}
-	return u, bucketOf("id", string(u.ID)), nil
+	return u, loginBucket(u.ID), nil
 }
 
 // check verifies plain against u, the zero User included. The attempt is paid
@@ -227,10 +227,10 @@ func (s *Service) lookup(ctx context.Context, identifier string) (User, string, 
 // guesses gets more of them looked at than the budget holds. The hasher gets
 // plain as it was typed, because another program may have hashed it like that.
 func (s *Service) check(ctx context.Context, u User, bucket, plain string) (Authenticated, error) {
-	return s.verify(ctx, u, bucket, plain, func(ctx context.Context) error { return s.charge(ctx, bucket) })
+	return s.verify(ctx, u, plain, func(ctx context.Context) error { return s.charge(ctx, bucket) })
 }
 
-func (s *Service) verify(ctx context.Context, u User, bucket, plain string, admit func(context.Context) error) (Authenticated, error) {
+func (s *Service) verify(ctx context.Context, u User, plain string, admit func(context.Context) error) (Authenticated, error) {
 	match, err := s.Hasher.Verify(ctx, plain, u.PasswordHash, admit)
 	if err != nil {
 		return Authenticated{}, fmt.Errorf("user: verify password: %w", err)
@@ -238,7 +238,7 @@ func (s *Service) verify(ctx context.Context, u User, bucket, plain string, admi
 	if !match.OK || u.Disabled || u.ID == "" {
 		return Authenticated{User: u}, ErrBadCredentials
 	}
-	a := Authenticated{User: u, bucket: bucket}
+	a := Authenticated{User: u}
 	if match.Outdated {
 		if a.Rehashed, err = s.renew(ctx, plain); err != nil {
 			return Authenticated{}, err
@@ -274,6 +274,10 @@ func (s *Service) charge(ctx context.Context, bucket string) error {
 	}
 	return nil
 }
+
+func loginBucket(id ID) string { return bucketOf("id", string(id)) }
+
+func confirmBucket(id ID) string { return bucketOf("confirm", string(id)) }
 
 // bucketOf hashes, so that the table of attempts holds no name and no long text.
 func bucketOf(kind, name string) string {

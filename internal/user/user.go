@@ -107,6 +107,6 @@ type Attempts interface {
 	// returns how long to wait for the next one. It is atomic: of any number of
 	// concurrent calls no more are charged than a allows (GCRA).
 	Charge(ctx context.Context, bucket string, a Allowance, now time.Time) (wait time.Duration, err error)
-	// Clear gives bucket its full allowance back.
-	Clear(ctx context.Context, bucket string) error
+	// Clear gives buckets their full allowance back.
+	Clear(ctx context.Context, buckets ...string) error
 }

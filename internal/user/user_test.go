@@ -162,13 +162,13 @@ func TestAuthenticate(t *testing.T) {
 func TestAllNamesShareOneBudget(t *testing.T) {
 	path := "sqlite:" + filepath.Join(t.TempDir(), "x.db")
 	s := newService(t, path)
-	ada := s.create(t, "ada")
+	s.create(t, "ada")
 	for _, name := range []string{"ada", "ADA", "ada@example.com"} {
 		if _, err := s.Authenticate(t.Context(), name, "wrong"); !errors.Is(err, user.ErrBadCredentials) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Confirm(t.Context(), ada.ID, "wrong"); !errors.Is(err, user.ErrBadCredentials) {
+	if _, err := s.Authenticate(t.Context(), "ada", "wrong"); !errors.Is(err, user.ErrBadCredentials) {
 		t.Fatal(err)
 	}
 	again := newService(t, path) // a restart forgets nothing
@@ -193,6 +193,44 @@ func TestAllNamesShareOneBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestConfirmWaitsForNoStranger holds that who uses up the budget of signing in, which
+// everybody can, uses up nothing of those who are signed in; that theirs has a bound, too;
+// and that a right password gives both back.
+func TestConfirmWaitsForNoStranger(t *testing.T) {
+	s := newService(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	ada := s.create(t, "ada")
+	login := func(plain string) (user.Authenticated, error) { return s.Authenticate(t.Context(), "ada", plain) }
+	confirm := func(plain string) (user.Authenticated, error) { return s.Confirm(t.Context(), ada.ID, plain) }
+	useUp := func(check func(string) (user.Authenticated, error)) {
+		t.Helper()
+		for i := range 6 {
+			_, err := check("wrong")
+			if _, limited := errors.AsType[*user.TooManyAttemptsError](err); limited != (i == 5) {
+				t.Fatalf("attempt %d: %v", i+1, err)
+			}
+		}
+	}
+	useUp(login)
+	a, err := confirm(pass)
+	if err != nil {
+		t.Fatalf("the right password of somebody signed in: %v", err)
+	}
+	if err := s.Succeeded(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	useUp(confirm)
+	useUp(login)
+	s.at.Store(int64(30 * time.Second))
+	if a, err = login(pass); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Succeeded(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	useUp(confirm)
+	useUp(login)
 }
 
 func TestUnknownNamesAreCountedToo(t *testing.T) {

@@ -47,15 +47,16 @@ func attemptsBurst(k kit) {
 }
 
 func attemptsBuckets(k kit) {
-	for _, bucket := range []string{"a", "b"} {
+	for _, bucket := range []string{"a", "b", "c"} {
 		for range 3 {
 			k.equal(k.charge(bucket, 0), time.Duration(0))
 		}
 	}
 	k.equal(k.charge("a", 0), time.Minute)
-	k.must(k.db.Attempts().Clear(k.Context(), "a"))
+	k.must(k.db.Attempts().Clear(k.Context(), "a", "c"))
 	k.must(k.db.Attempts().Clear(k.Context(), "nothing"))
 	k.equal(k.charge("a", 0), time.Duration(0))
+	k.equal(k.charge("c", 0), time.Duration(0))
 	k.equal(k.charge("b", 0), time.Minute)
 }
 
