@@ -61,7 +61,8 @@ func (g *program) userCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
 		Short: "Create, list and change users",
-		Long:  "Create, list and change users. USER is a user's id, username or email. Passwords are read from standard input, one line.",
+		Long: "Create, list and change users. USER is a user's id, username or email; a script puts -- before it, as a username may\n" +
+			"begin with a hyphen and be --help. Passwords are read from standard input, one line.",
 	}
 	cmd.AddCommand(
 		g.createUser(),
