@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3/lock"
 	"go.opentelemetry.io/otel/trace"
 	gormpostgres "gorm.io/driver/postgres"
@@ -56,6 +57,7 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 	if conf.ConnectTimeout == 0 || conf.ConnectTimeout > connectTimeout {
 		conf.ConnectTimeout = connectTimeout
 	}
+	conf.DialFunc = postgresDialer().DialContext
 	if conf.RuntimeParams["application_name"] == "" {
 		conf.RuntimeParams["application_name"] = applicationName
 	}
@@ -101,7 +103,10 @@ func unreached(err error) error {
 func (d *postgresDialect) open(conns int, params map[string]string) *sql.DB {
 	conf := d.conf.Copy()
 	maps.Copy(conf.RuntimeParams, params)
-	pool := postgresPoolOf(conf, d.spans)
+	var pool *sql.DB
+	pool = postgresPoolOf(conf, d.spans, stdlib.OptionShouldPing(func(ctx context.Context, c stdlib.ShouldPingParams) bool {
+		return suspect(ctx, c, func() { dropIdle(pool, conns) })
+	}))
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(postgresIdleTime)

@@ -28,11 +28,11 @@ func sqlitePoolOf(dsn string, spans trace.TracerProvider) (*sql.DB, error) {
 }
 
 // postgresPoolOf is sqlitePoolOf for PostgreSQL.
-func postgresPoolOf(conf *pgx.ConnConfig, spans trace.TracerProvider) *sql.DB {
+func postgresPoolOf(conf *pgx.ConnConfig, spans trace.TracerProvider, options ...stdlib.OptionOpenDB) *sql.DB {
 	if spans == nil {
-		return stdlib.OpenDB(*conf)
+		return stdlib.OpenDB(*conf, options...)
 	}
-	return otelsql.OpenDB(stdlib.GetConnector(*conf), spanOptions(spans, "postgresql")...)
+	return otelsql.OpenDB(stdlib.GetConnector(*conf, options...), spanOptions(spans, "postgresql")...)
 }
 
 // spanOptions say which work of a driver becomes a span: statements, the begin

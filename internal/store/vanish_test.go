@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/pgtest"
+)
+
+// tunnel stands before a server. What goes through it before it is blocked is taken
+// and never handed on again, as by a host that is gone without a word; what comes
+// later goes through.
+type tunnel struct {
+	net.Listener
+
+	target string
+	mu     sync.Mutex
+	pairs  []*[2]net.Conn
+	lost   chan struct{}
+}
+
+func newTunnel(t *testing.T, target string) *tunnel {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &tunnel{Listener: l, target: target, lost: make(chan struct{})}
+	var accepting, serving sync.WaitGroup
+	accepting.Go(func() { w.accept(&serving) })
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		accepting.Wait()
+		w.block()
+		for _, p := range w.pairs {
+			_ = errors.Join(p[0].Close(), p[1].Close()) //nolint:errcheck // the other side may have
+		}
+		serving.Wait()
+	})
+	return w
+}
+
+func (w *tunnel) accept(serving *sync.WaitGroup) {
+	for {
+		client, err := w.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", w.target)
+		if err != nil {
+			_ = client.Close() //nolint:errcheck // the client sees it
+			continue
+		}
+		w.mu.Lock()
+		lost := w.lost
+		w.pairs = append(w.pairs, &[2]net.Conn{client, server})
+		w.mu.Unlock()
+		serving.Go(func() { carry(server, client, lost) })
+		serving.Go(func() { carry(client, server, lost) })
+	}
+}
+
+func carry(to, from net.Conn, lost <-chan struct{}) {
+	text := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(text)
+		select {
+		case <-lost:
+			if err != nil {
+				return
+			}
+			continue
+		default:
+		}
+		if _, failed := to.Write(text[:n]); errors.Join(err, failed) != nil {
+			_ = errors.Join(to.Close(), from.Close()) //nolint:errcheck // done with
+			return
+		}
+	}
+}
+
+func (w *tunnel) block() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.lost)
+	w.lost = make(chan struct{})
+}
+
+// TestHostThatVanishes has a host go without a word under many idle connections, and
+// another one take its place.
+func TestHostThatVanishes(t *testing.T) {
+	const many = 6
+	u, err := url.Parse(pgtest.DSN(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	way := newTunnel(t, u.Host)
+	u.Host = way.Addr().String()
+	db := openTest(t, u.String())
+	var together, done sync.WaitGroup
+	together.Add(many)
+	for range many {
+		done.Go(func() {
+			if err := db.InTx(t.Context(), func(context.Context) error {
+				together.Done()
+				together.Wait()
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	done.Wait()
+	time.Sleep(1100 * time.Millisecond) // what was used just now is taken to be there
+	way.block()
+	for i := range many {
+		begin := time.Now()
+		err := db.Ping(t.Context())
+		took := time.Since(begin)
+		if err != nil || (i == 0 && took > 2*pingPatience) || (i > 0 && took > pingPatience/2) {
+			t.Errorf("caller %d: after %s: %v", i, took, err)
+		}
+	}
+}
