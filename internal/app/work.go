@@ -36,12 +36,17 @@ func (a *App) work(ctx context.Context) {
 	loops.Wait()
 }
 
-// each calls f once in a while, and within gather when it is wanted. It logs the
-// first failure of a row, and its end.
+// each calls f once in a while, within gather when it is wanted, and within syncEach
+// after it failed: a replica that was cut off may sign with a key that is gone. It logs
+// the first failure of a row, and its end.
 func (a *App) each(ctx context.Context, pause time.Duration, wanted <-chan struct{}, what string, f func(context.Context) error) {
 	failing := false
 	for {
-		tick := time.NewTimer(pause)
+		rest := pause
+		if failing {
+			rest = min(pause, syncEach)
+		}
+		tick := time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
 			return

@@ -1,8 +1,12 @@
 package app
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jotgate/jotgate/internal/session"
@@ -34,4 +38,27 @@ func TestPruningGoesOn(t *testing.T) {
 	if err := writer.QueryRowContext(t.Context(), "SELECT count(*) FROM password_attempts").Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d attempts are left, %v", left, err)
 	}
+}
+
+// TestWorkThatFailedIsTriedSoon has a database come back between two reloads of the keys.
+func TestWorkThatFailedIsTriedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &App{log: slog.New(slog.DiscardHandler)}
+		ctx, stop := context.WithCancel(t.Context())
+		begin, away := time.Now(), 90*time.Second
+		var calls []time.Duration
+		a.each(ctx, time.Minute, nil, "reload", func(context.Context) error {
+			since := time.Since(begin)
+			if since < away {
+				return errors.New("away")
+			}
+			if calls = append(calls, since); len(calls) == 2 {
+				stop()
+			}
+			return nil
+		})
+		if calls[0] > away+syncEach || calls[1] != calls[0]+time.Minute {
+			t.Errorf("well after %s", calls)
+		}
+	})
 }
