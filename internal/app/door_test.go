@@ -31,13 +31,16 @@ func TestDoorLosesNobody(t *testing.T) {
 	time.Sleep(20 * time.Millisecond) // in which a close that does not wait would be over
 	close(accepting)
 	wantAnswer(t, before)
-	for ; ; time.Sleep(5 * time.Millisecond) { // until the door is shut
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) { // until the door is shut
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			break
 		}
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
+		}
+		if time.Now().After(end) {
+			t.Fatal("the door is never shut")
 		}
 	}
 	time.Sleep(20 * time.Millisecond) // as above

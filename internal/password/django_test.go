@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -140,9 +139,7 @@ func TestDjangoHashesWaitLikeOurs(t *testing.T) {
 			t.Errorf("after waiting: %+v, %v", got, err)
 		}
 	})
-	for h.Waiting() < 1 {
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(t, h, 1)
 	if _, err := h.Verify(t.Context(), stored.Password, stored.Hash, nil); !errors.Is(err, password.ErrOverloaded) {
 		t.Errorf("error = %v, want ErrOverloaded", err)
 	}

@@ -67,9 +67,11 @@ func TestHasherEndsWithAProcessThatHangs(t *testing.T) {
 			asked := make(chan error, 1)
 			if busy {
 				go func() { _, err := h.Hash(t.Context(), "paper lantern"); asked <- err }()
-				for h.Running() == 0 {
-					time.Sleep(time.Millisecond)
-				}
+				overIn(t, 5*time.Second, func() {
+					for h.Running() == 0 {
+						time.Sleep(time.Millisecond)
+					}
+				})
 			} else {
 				asked <- ErrClosed
 			}

@@ -216,6 +216,18 @@ func hold(t *testing.T, h *password.Hasher) (release func()) {
 	return func() { close(let); wg.Wait() }
 }
 
+// waitFor returns when n hashes wait, or with an error of t when they do not. It does not
+// end the test, which has a worker to let go.
+func waitFor(t *testing.T, h *password.Hasher, n int) {
+	t.Helper()
+	for begin := time.Now(); h.Waiting() < n; time.Sleep(time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Errorf("never were %d waiting", n)
+			return
+		}
+	}
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	h := newHasher(t, cheap(), 2)
 	release := hold(t, h)
@@ -227,9 +239,7 @@ func TestQueueIsBounded(t *testing.T) {
 			}
 		})
 	}
-	for h.Waiting() < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(t, h, 2)
 	soon, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := h.Hash(soon, "one too many"); !errors.Is(err, password.ErrOverloaded) {
@@ -261,9 +271,7 @@ func TestWhoLeavesMakesNoRoom(t *testing.T) {
 		_, err := h.Verify(waiting, "x", "", func(context.Context) error { began.Store(true); return nil })
 		left <- err
 	}()
-	for h.Waiting() < 1 {
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(t, h, 1)
 	stop(gone)
 	if err := <-left; !errors.Is(err, gone) {
 		t.Errorf("error = %v, want the cause", err)

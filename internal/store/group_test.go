@@ -46,20 +46,26 @@ func grouped(t *testing.T, db *DB, writes ...func(ctx context.Context) error) []
 			}()
 			results[1+i] = db.InTx(t.Context(), w)
 		})
-		waitFor(db, i+1)
+		waitFor(t, db, i+1)
 	}
 	close(release)
 	wg.Wait()
 	return results
 }
 
-// waitFor returns when n writes wait.
-func waitFor(db *DB, n int) {
-	for waiting := 0; waiting < n; time.Sleep(time.Millisecond) {
+// waitFor returns when n writes wait, or with an error of t when they do not. It ends no
+// test, since a write that is held calls it too.
+func waitFor(t *testing.T, db *DB, n int) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(time.Millisecond) {
 		db.group.mu.Lock()
-		waiting = len(db.group.waiting)
+		waiting := len(db.group.waiting)
 		db.group.mu.Unlock()
+		if waiting >= n {
+			return
+		}
 	}
+	t.Errorf("never were %d waiting", n)
 }
 
 func add(db *DB, i int) func(ctx context.Context) error {
@@ -299,7 +305,7 @@ func TestLoserWaitsForTheWinner(t *testing.T) {
 			lost = db.InTx(t.Context(), add(db, 1))
 			close(told)
 		})
-		waitFor(db, 1)
+		waitFor(t, db, 1)
 		wg.Go(func() {
 			if err := db.InTx(t.Context(), func(context.Context) error {
 				select {
@@ -312,7 +318,7 @@ func TestLoserWaitsForTheWinner(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		waitFor(db, 2)
+		waitFor(t, db, 2)
 		return add(db, 1)(ctx)
 	})
 	wg.Wait()

@@ -61,7 +61,7 @@ func TestWorkAheadOfTheCommit(t *testing.T) {
 				return nil
 			}, func() { worked.Store(true) })
 		})
-		waitFor(db, 1)
+		waitFor(t, db, 1)
 		wg.Go(func() {
 			if err := db.InTx(t.Context(), func(context.Context) error {
 				time.Sleep(50 * time.Millisecond)
@@ -71,7 +71,7 @@ func TestWorkAheadOfTheCommit(t *testing.T) {
 				t.Error("a commit that was to fail did not")
 			}
 		})
-		waitFor(db, 2)
+		waitFor(t, db, 2)
 		return orphan(db)(ctx)
 	})
 	wg.Wait()
@@ -106,13 +106,7 @@ func TestBesideAnotherProcess(t *testing.T) {
 		wg.Wait()
 		return errs
 	}
-	everybodyWaits := func(*sync.WaitGroup) {
-		for waiting := 0; waiting < 7; time.Sleep(time.Millisecond) { // and one of them leads
-			db.group.mu.Lock()
-			waiting = len(db.group.waiting)
-			db.group.mu.Unlock()
-		}
-	}
+	everybodyWaits := func(*sync.WaitGroup) { waitFor(t, db, 7) } // and one of them leads
 	if err := errors.Join(beside(100, everybodyWaits)...); err != nil {
 		t.Errorf("they waited: %v", err)
 	}
