@@ -77,7 +77,7 @@ var rooms = map[string][]string{
 	"internal/deploytest":          nil,
 	"internal/config":              nil,
 	"internal/app":                 slices.Concat(edges, flows, nouns, tools, []string{"internal/config", "internal/store", "pkg/bearer"}),
-	"internal/bench":               {"internal/pgtest", "internal/store", "pkg/bearer"},
+	"internal/bench":               {"internal/app", "internal/pgtest", "internal/store", "pkg/bearer"},
 	"internal/torture":             {"internal/pgtest"},
 	"internal/mutants":             nil,
 	"cmd/jotgate":                  slices.Concat(nouns, flows, []string{"internal/app", "internal/config", "internal/djangousers", "internal/keyset", "internal/password", "internal/store", "internal/telemetry"}),

@@ -16,12 +16,12 @@ const (
 	// comes in the meantime is read, and told to followers, together.
 	gather    = 200 * time.Millisecond
 	pruneEach = time.Minute
-	// keepOver is how long sessions and API keys stay after they are over. They are
+	// KeepOver is how long sessions and API keys stay after they are over. They are
 	// dead at once; what a client that comes late is told does not depend on it.
-	keepOver = 24 * time.Hour
-	// keepRevoked is how long the feed keeps what no token is left of. A clock that was
+	KeepOver = 24 * time.Hour
+	// KeepRevoked is how long the feed keeps what no token is left of. A clock that was
 	// ahead and is put right makes tokens good again, and what revoked them has to be there.
-	keepRevoked = 26 * time.Hour
+	KeepRevoked = 26 * time.Hour
 )
 
 // work is everything that runs beside the requests, until ctx ends.
@@ -89,10 +89,10 @@ func (a *App) pruneAll(ctx context.Context) error {
 		before time.Time
 		delete func(ctx context.Context, before time.Time, limit int) (int, error)
 	}{
-		{now.Add(-keepOver), a.db.Sessions().Prune},
-		{now.Add(-keepRevoked), a.db.Revocations().Prune},
+		{now.Add(-KeepOver), a.db.Sessions().Prune},
+		{now.Add(-KeepRevoked), a.db.Revocations().Prune},
 		{now, a.db.Attempts().Prune},
-		{now.Add(-keepOver), a.db.APIKeys().Prune},
+		{now.Add(-KeepOver), a.db.APIKeys().Prune},
 		{now.Add(-a.config.Audit.Retention), a.db.Audit().Prune},
 		{now.Add(-leeway - livesLate), a.db.TokenLives().Prune},
 	} {

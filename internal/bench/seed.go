@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/jotgate/jotgate/internal/app"
 )
 
 // What databases are filled with, as internal/session and internal/app leave it behind.
@@ -13,8 +15,8 @@ const (
 	seededFor    = 90 * 24 * time.Hour // since the first user came
 	idleLife     = 30 * 24 * time.Hour
 	absoluteLife = 90 * 24 * time.Hour
-	keptOver     = 24 * time.Hour // how long what is over stays: internal/app's keepOver
-	keptRevoked  = 26 * time.Hour // and its keepRevoked
+	keptOver     = app.KeepOver
+	keptRevoked  = app.KeepRevoked
 	keptAudit    = 90 * 24 * time.Hour
 	// oneDue is of how many sessions one waits for the pruner.
 	oneDue = 21

@@ -305,7 +305,8 @@ func checkRedis(s string) error {
 const (
 	maxAudience  = 512 // bytes
 	maxAccessTTL = 24 * time.Hour
-	// publishing is ample for a key to be published before it signs.
+	// publishing is ample for a key to be published before it signs; app's TestEveryKeySigns
+	// holds it to the time that takes.
 	publishing = 30 * time.Minute
 )
 
