@@ -3,7 +3,8 @@
 // exported method is one story that a user or an operator would tell.
 //
 // It speaks no HTTP. What ends access passes [flow.Ledger.Commit], so that the
-// end, its audit event and the entry in the revocation feed are one transaction.
+// end, its audit event and the entry in the revocation feed are one transaction;
+// but for [Gate.BumpEpoch], whose entry comes first and whose sessions follow.
 package gate
 
 import (

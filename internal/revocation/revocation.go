@@ -1,6 +1,6 @@
 // Package revocation owns what verifiers must no longer accept although it has
-// not expired: an ordered feed of entries, kept for as long as the longest
-// token that an entry can touch; a set in memory that answers for a token
+// not expired: an ordered feed of entries; a set of them in memory, each kept for
+// as long as the longest token that it can touch, that answers for a token
 // without any read; and the same feed for verifiers elsewhere, by cursor.
 //
 // It knows sessions and users by id only. What it needs from a database it

@@ -33,8 +33,8 @@ func (e *UnavailableError) Error() string { return e.Err.Error() }
 // Unwrap returns the failure itself.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// Unavailable reports true. Edges ask for this method, so that they need not
-// know this package.
+// Unavailable reports true. Edges and package session ask for this method, so that
+// they need not know this package.
 func (e *UnavailableError) Unavailable() bool { return true }
 
 // wrap says what was tried and whose fault err is. Where the caller gave up, the

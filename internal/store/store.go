@@ -1,7 +1,7 @@
 // Package store keeps what the nouns ask for in SQLite or PostgreSQL: one file
 // and one type per noun, each of which implements that noun's Store.
 //
-// It is the only place that knows GORM, drivers and SQL, and it decides nothing:
+// It is the only place that knows GORM, and SQL of our own tables, and it decides nothing:
 // what has to be atomic is one statement here, and what has to happen together
 // is one [DB.InTx] of a flow. Rows stay private. Times are kept as microseconds
 // since 1970 in integer columns, so that comparing them is the same on both
