@@ -5,21 +5,17 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/jotgate/jotgate/internal/gate"
+	"github.com/jotgate/jotgate/internal/opaque"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
 
-const (
-	maxDevice         = 128 // code points
-	maxIdempotencyKey = 128
-)
+const maxIdempotencyKey = 128
 
 type registerRequest struct {
 	Username *string `json:"username"`
@@ -89,7 +85,7 @@ func (r loginRequest) credentials() (gate.Credentials, error) {
 		}
 	}
 	if r.Device != nil && !isLabel(*r.Device) {
-		return gate.Credentials{}, invalid(fieldError{"/device", "invalid", "A device is named by at most 128 characters that print."})
+		return gate.Credentials{}, invalid(fieldError{"/device", "invalid", "A device is named by at most 128 characters on one line, one of which is visible."})
 	}
 	return gate.Credentials{Identifier: *r.Identifier, Password: *r.Password, Mode: mode, Device: value(r.Device)}, nil
 }
@@ -129,8 +125,6 @@ func (s *server) presentedRefresh(c *gin.Context) (gate.Refreshing, error) {
 	}
 	req, _, err := decodeOptional[refreshRequest](c)
 	switch {
-	case err != nil && foreign != nil:
-		return gate.Refreshing{}, foreign // a form on another site gets no further
 	case err != nil:
 		return gate.Refreshing{}, err
 	case req.RefreshToken != nil:
@@ -232,7 +226,7 @@ func value(s *string) string {
 	return *s
 }
 
-// isLabel reports whether s is a short line of characters that print.
+// isLabel reports whether s may stand for a device: a name, or blank.
 func isLabel(s string) bool {
-	return utf8.RuneCountInString(s) <= maxDevice && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+	return opaque.IsName(s) || strings.Trim(s, " ") == "" && len(s) <= opaque.MaxName
 }

@@ -42,12 +42,13 @@ func FuzzValid(f *testing.F) {
 // FuzzIsName: what is a name can be stored, printed on one line and told apart
 // from nothing.
 func FuzzIsName(f *testing.F) {
-	for _, s := range []string{"backup", "", " ", "Ada’s laptop", "a\x00", "a\u200b", "\u202ea", "a\nb", "\xff", strings.Repeat("é", 128), strings.Repeat("é", 129), "\ufeffa"} {
+	for _, s := range []string{"backup", "", " ", "Ada’s laptop", "a\x00", "a\u200b", "\u202ea", "a\nb", "\xff", strings.Repeat("é", 128), strings.Repeat("é", 129), "\ufeffa", "a\u00a0b", "\U0001f468\u200d\U0001f4bb", "\u3164", "a\ue000"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		n := len([]rune(text))
-		if opaque.IsName(text) && (!utf8.ValidString(text) || n == 0 || n > 128 || strings.ContainsAny(text, "\x00\n\r\u2028\u202e\u200b\ufeff")) {
+		if opaque.IsName(text) && (!utf8.ValidString(text) || n == 0 || n > 128 || strings.ContainsAny(text, "\x00\n\r\x1b\u0085\u2028\u2029\u200e\u200f\u202a\u202e\u2066\u2069\u061c") ||
+			strings.Trim(text, " \u00a0\u3000\u200b\u200d\ufeff\ufe0f\u3164") == "") {
 			t.Errorf("%q is taken", text)
 		}
 	})

@@ -70,12 +70,24 @@ func Hash(s string) string {
 // again. It gives 30 of the 238 bits away.
 func Hint(prefix, s string) string { return s[:len(prefix)+hint] }
 
-// IsName reports whether s is what people may call a secret or its holder: 1 to
-// [MaxName] printable characters and spaces.
+// IsName reports whether s is what people may call a secret, its holder or a device:
+// 1 to [MaxName] characters of which somebody sees one, and none that would make of a
+// line in a list what it is not. Spaces and joiners of any kind are in what keyboards
+// and systems write: in emoji, in Persian, before a French colon.
 func IsName(s string) bool {
-	n := utf8.RuneCountInString(s)
-	return 0 < n && n <= MaxName && utf8.ValidString(s) &&
-		strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+	return utf8.RuneCountInString(s) <= MaxName && utf8.ValidString(s) && strings.IndexFunc(s, isUnsafe) < 0 &&
+		strings.IndexFunc(s, func(r rune) bool { return !isInvisible(r) }) >= 0
+}
+
+// isUnsafe reports whether r ends a line, turns its direction, steers a terminal, or
+// is no character that two programs agree on.
+func isUnsafe(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control, unicode.Co, unicode.Noncharacter_Code_Point)
+}
+
+func isInvisible(r rune) bool {
+	const brailleBlank = '\u2800'
+	return r == brailleBlank || unicode.In(r, unicode.Zs, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // sum is the CRC-32 (IEEE) of s as six base62 digits, the most significant first.

@@ -77,7 +77,15 @@ func TestHashAndHint(t *testing.T) {
 func TestIsName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"ci": true, "Ärger & Söhne": true, strings.Repeat("é", 128): true,
-		"": false, strings.Repeat("é", 129): false, "a\x00": false, "a\nb": false, "\xff": false, "a\u202eb": false, "a\u00a0b": false,
+		"": false, strings.Repeat("é", 129): false, "a\x00": false, "a\nb": false, "\xff": false, "a\u202eb": false,
+		// What keyboards and systems write into names.
+		"MacBook\u00a0Pro de Léa": true, "\U0001f468\u200d\U0001f4bb": true, "\u06a9\u062a\u0627\u0628\u200c\u0647\u0627": true, "小林の\u3000iPhone": true,
+		"\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f": true, "\u2764\ufe0f": true, "\U0001fae9": true, "soft\u00adware": true,
+		// What turns a line, ends it, or is no character.
+		"a\u0085b": false, "a\u2028b": false, "a\u2029b": false, "a\u200eb": false, "a\u200fb": false, "a\u061cb": false, "a\u2066b": false, "a\u2069b": false,
+		"a\x1b[2J": false, "\xed\xa0\x80": false, "a\ue000": false, "a\ufdd0": false, "a\uffff": false,
+		// What nobody sees.
+		" ": false, "\u00a0": false, "\u3000 ": false, "\u200b\u200d": false, "\ufeff": false, "\ufe0f": false, "\u3164": false, "\u2800": false, "\u00ad": false, "\U000e0067": false,
 	} {
 		if got := opaque.IsName(name); got != want {
 			t.Errorf("IsName(%q) = %t", name, got)
