@@ -115,40 +115,57 @@ func (s *server) refresh(c *gin.Context) error {
 }
 
 func (s *server) presentedRefresh(c *gin.Context) (gate.Refreshing, error) {
-	cookie, err := visibleCookie(c.Request, refreshCookie)
-	if err != nil {
-		return gate.Refreshing{}, err
-	}
-	var foreign error
-	if cookie != "" {
-		foreign = bearer.CheckOrigin(c.Request, s.guard.Origins)
-	}
-	req, _, err := decodeOptional[refreshRequest](c)
+	cookie, unfit := s.visibleCookies(c.Request, refreshCookie)
+	req, err := readRefresh(c, unfit)
 	switch {
 	case err != nil:
 		return gate.Refreshing{}, err
 	case req.RefreshToken != nil:
 		return gate.Refreshing{Token: *req.RefreshToken, Mode: session.Bearer}, nil
-	case cookie != "":
-		return gate.Refreshing{Token: cookie, Mode: session.Cookie}, foreign
+	case unfit != nil:
+		return gate.Refreshing{}, unfit
+	case cookie[0] != "":
+		return gate.Refreshing{Token: cookie[0], Mode: session.Cookie}, nil
 	}
 	return gate.Refreshing{}, bearer.ErrNoCredentials
 }
 
-// visibleCookie returns the raw value of a cookie, "" if there is none. A request
-// with an Authorization header has no cookies, whatever it sends.
-func visibleCookie(r *http.Request, name string) (string, error) {
-	switch len(r.Header.Values("Authorization")) {
-	case 0:
-		v, err := bearer.Cookie(r, name)
-		if errors.Is(err, bearer.ErrNoCredentials) {
-			return "", nil
-		}
-		return v, err
-	case 1:
-		return "", nil
+// readRefresh reads a body in which a refresh token may be. unfit is why the cookies
+// beside it do not count: it comes before what is wrong with the body, so that a form
+// on another site gets no further.
+func readRefresh(c *gin.Context, unfit error) (refreshRequest, error) {
+	if len(c.Request.Header.Values("Authorization")) > 1 {
+		return refreshRequest{}, bearer.ErrMalformedRequest
 	}
-	return "", bearer.ErrMalformedRequest
+	req, _, err := decodeOptional[refreshRequest](c)
+	if err != nil && unfit != nil {
+		err = unfit
+	}
+	return req, err
+}
+
+// visibleCookies returns the raw values of cookies, "" for one that is not there, and
+// why they do not count, if they do not: one is there twice, or the request does not
+// show its origin. A request with an Authorization header has no cookies, whatever it
+// sends.
+func (s *server) visibleCookies(r *http.Request, names ...string) (values []string, unfit error) {
+	values = make([]string, len(names))
+	if len(r.Header.Values("Authorization")) > 0 {
+		return values, nil
+	}
+	shown := false
+	for i, name := range names {
+		v, err := bearer.Cookie(r, name)
+		if err != nil && !errors.Is(err, bearer.ErrNoCredentials) {
+			return values, err
+		}
+		values[i] = v
+		shown = shown || v != ""
+	}
+	if shown {
+		unfit = bearer.CheckOrigin(r, s.guard.Origins)
+	}
+	return values, unfit
 }
 
 func idempotencyKey(given []string) (string, error) {

@@ -20,32 +20,19 @@ type signIn struct{ sessionID, userID string }
 // refresh token in the body, else of the cookies. A session that is over already
 // is not an error: the client has what it wants.
 func (s *server) logout(c *gin.Context) error {
-	access, err := visibleCookie(c.Request, bearer.CookieName)
-	if err != nil {
-		return err
-	}
-	refresh, err := visibleCookie(c.Request, refreshCookie)
-	if err != nil {
-		return err
-	}
-	var foreign error
-	if access != "" || refresh != "" {
-		foreign = bearer.CheckOrigin(c.Request, s.guard.Origins)
-	}
-	req, _, err := decodeOptional[refreshRequest](c)
+	cookies, unfit := s.visibleCookies(c.Request, bearer.CookieName, refreshCookie)
+	req, err := readRefresh(c, unfit)
 	switch {
-	case err != nil && foreign != nil:
-		return foreign
 	case err != nil:
 		return err
 	case c.Request.Header.Get("Authorization") != "" || req.RefreshToken != nil:
 		return s.logoutBearer(c, req.RefreshToken)
-	case access == "" && refresh == "":
+	case unfit != nil:
+		return unfit
+	case cookies[0] == "" && cookies[1] == "":
 		return bearer.ErrNoCredentials
-	case foreign != nil:
-		return foreign
 	}
-	return s.logoutCookies(c, access, refresh)
+	return s.logoutCookies(c, cookies[0], cookies[1])
 }
 
 func (s *server) logoutBearer(c *gin.Context, refresh *string) error {

@@ -31,6 +31,15 @@ func TestLogout(t *testing.T) {
 			{"body before cookies", func(t *testing.T, b, c answer) answer {
 				return a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")}, c.cookies())
 			}, "b", 204, ""},
+			{"body before cookies that are there twice", func(t *testing.T, b, c answer) answer {
+				return a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")}, c.cookies(), c.cookies())
+			}, "b", 204, ""},
+			{"cookies that are there twice", func(_ *testing.T, _, c answer) answer {
+				return a.do("POST", "/v1/logout", nil, c.cookies(), c.cookies(), sameOrigin)
+			}, "", 400, "invalid-request"},
+			{"two headers, token in the body", func(t *testing.T, b, _ answer) answer {
+				return a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")}, b.bearer(t), b.bearer(t))
+			}, "", 400, "invalid-request"},
 			{"garbage in the header, token in the body", func(t *testing.T, b, _ answer) answer {
 				return a.do("POST", "/v1/logout", object{"refresh_token": b.text(t, "refresh_token")}, "Authorization: Bearer garbage")
 			}, "b", 204, ""},

@@ -240,3 +240,18 @@ func TestRefreshOfADisabledUser(t *testing.T) {
 	a.do("GET", "/v1/forward-auth", nil, login.bearer(t)).want(t, 401, "invalid-token")
 	a.login("ada", "bearer")
 }
+
+// A refresh token in the body makes the cookies invisible, whatever is wrong with
+// them; without one they are looked at.
+func TestRefreshBesideCookies(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	token, cookies := a.login("ada", "bearer").text(t, "refresh_token"), a.login("ada", "cookie").cookies()
+	token = a.refresh(token, cookies).want(t, 200, "").text(t, "refresh_token")
+	token = a.refresh(token, cookies, cookies).want(t, 200, "").text(t, "refresh_token")
+	a.refresh("garbage", cookies, cookies, sameOrigin).want(t, 401, "invalid-refresh-token")
+	a.refresh(token, "Authorization: Bearer a", "Authorization: Bearer b").want(t, 400, "invalid-request")
+	a.do("POST", "/v1/refresh", nil, cookies, cookies, sameOrigin).want(t, 400, "invalid-request")
+	a.do("POST", "/v1/refresh", "{", cookies, cookies, sameOrigin).want(t, 400, "invalid-request")
+	a.do("POST", "/v1/refresh", nil, cookies, sameOrigin).want(t, 200, "")
+}
