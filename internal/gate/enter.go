@@ -29,12 +29,12 @@ func (g *Gate) Register(ctx context.Context, r Registration, v *flow.Visit) (use
 }
 
 func (g *Gate) register(ctx context.Context, r Registration, v *flow.Visit) (user.User, error) {
-	if g.Closed {
-		return user.User{}, ErrRegistrationClosed
-	}
 	draft, err := g.Users.Draft(r.Username, r.Email, r.Password)
 	if err != nil {
 		return user.User{}, &draftError{err}
+	}
+	if g.Closed {
+		return user.User{}, ErrRegistrationClosed
 	}
 	if err := g.take(ctx, g.Limits.Registration, v.AddressKey, v); err != nil {
 		return user.User{}, err

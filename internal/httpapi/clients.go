@@ -7,7 +7,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/jotgate/jotgate/internal/client"
-	"github.com/jotgate/jotgate/internal/oauth"
 )
 
 // listPage is how many clients one answer lists at most.
@@ -35,15 +34,23 @@ type clientRequest struct {
 	Audiences []string `json:"audiences"`
 }
 
-func readClient(c *gin.Context) (oauth.Registration, error) {
+// newClient is a client that is not registered yet.
+type newClient struct {
+	client.Client
+
+	secret string
+}
+
+func (s *server) readClient(c *gin.Context) (made newClient, err error) {
 	req, err := decode[clientRequest](c)
 	if err != nil {
-		return oauth.Registration{}, err
+		return made, err
 	}
 	if err := present(map[string]*string{"/name": req.Name}); err != nil {
-		return oauth.Registration{}, err
+		return made, err
 	}
-	return oauth.Registration{Name: *req.Name, Scopes: req.Scopes, Audiences: req.Audiences}, nil
+	made.Client, made.secret, err = s.OAuth.Clients.Draft(*req.Name, req.Scopes, req.Audiences)
+	return made, err
 }
 
 type clientAnswer struct {
@@ -51,13 +58,12 @@ type clientAnswer struct {
 	Client clientView `json:"client"`
 }
 
-func (s *server) createClient(c *gin.Context, actor string, r oauth.Registration) error {
-	made, secret, err := s.OAuth.Create(c.Request.Context(), actor, r, s.visit(c))
-	if err != nil {
+func (s *server) createClient(c *gin.Context, actor string, made newClient) error {
+	if err := s.OAuth.Register(c.Request.Context(), actor, made.Client, s.visit(c)); err != nil {
 		return err
 	}
 	c.Header("Location", "/v1/admin/clients/"+string(made.ID))
-	return encode(c, http.StatusCreated, clientAnswer{secret, clientOf(made)})
+	return encode(c, http.StatusCreated, clientAnswer{made.secret, clientOf(made.Client)})
 }
 
 type clientsAnswer struct {

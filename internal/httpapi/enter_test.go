@@ -79,6 +79,9 @@ func TestRegisterAnswersTheUser(t *testing.T) {
 func TestRegistrationClosed(t *testing.T) {
 	a := newAPI(t, func(o *options) { o.closed = true })
 	a.do("POST", "/v1/users", object{"username": "ada", "password": goodPass}).want(t, 403, "registration-closed")
+	// Fields come before state.
+	a.do("POST", "/v1/users", object{"username": "x", "password": goodPass}).want(t, 422, "invalid-fields")
+	a.do("POST", "/v1/users", object{"username": "ada", "password": "password"}).want(t, 422, "weak-password")
 }
 
 func TestLogin(t *testing.T) {
@@ -101,14 +104,14 @@ func TestLogin(t *testing.T) {
 			{"missing password", object{"identifier": "ada"}, 422, "invalid-fields"},
 			{"unknown mode", object{"identifier": "ada", "password": goodPass, "mode": "Cookie"}, 422, "invalid-fields"},
 			{"empty mode", object{"identifier": "ada", "password": goodPass, "mode": ""}, 422, "invalid-fields"},
-			{"long device", object{"identifier": "ada", "password": goodPass, "device": strings.Repeat("x", 129)}, 422, "invalid-fields"},
-			{"device with an escape", object{"identifier": "ada", "password": goodPass, "device": "\u001b[2J"}, 422, "invalid-fields"},
-			{"long password", object{"identifier": "ada", "password": strings.Repeat("x", 257)}, 422, "invalid-fields"},
 			{"device with a no-break space", object{"identifier": "ada", "password": goodPass, "device": "MacBook\u00a0Pro de Léa"}, 200, ""},
 			{"device with joined emoji", object{"identifier": "ada", "password": goodPass, "device": "\U0001f468\u200d\U0001f4bb"}, 200, ""},
 			{"device without a name", object{"identifier": "ada", "password": goodPass, "device": " "}, 200, ""},
 			{"device that nobody sees", object{"identifier": "ada", "password": goodPass, "device": "\u200b"}, 422, "invalid-fields"},
 			{"device that turns the line", object{"identifier": "ada", "password": goodPass, "device": "a\u202eb"}, 422, "invalid-fields"},
+			{"long device", object{"identifier": "ada", "password": goodPass, "device": strings.Repeat("x", 129)}, 422, "invalid-fields"},
+			{"device with an escape", object{"identifier": "ada", "password": goodPass, "device": "\u001b[2J"}, 422, "invalid-fields"},
+			{"long password", object{"identifier": "ada", "password": strings.Repeat("x", 257)}, 422, "invalid-fields"},
 			{"number for a string", object{"identifier": 1, "password": goodPass}, 400, "malformed-json"},
 		}
 		for _, tt := range tests {

@@ -232,7 +232,9 @@ func TestAdministerClients(t *testing.T) {
 		robot := a.program([]string{"admin"})
 		admin := a.token(robot, "")
 		a.do("GET", "/v1/admin/clients", nil).want(t, 401, "no-credentials")
-		a.do("GET", "/v1/admin/clients", nil, a.token(a.program([]string{"a"}), "")).want(t, 403, "insufficient-scope")
+		nobody := a.token(a.program([]string{"a"}), "")
+		a.do("GET", "/v1/admin/clients", nil, nobody).want(t, 403, "insufficient-scope")
+		a.do("POST", "/v1/admin/clients", object{"name": "reports"}, nobody).want(t, 403, "insufficient-scope")
 		made := a.do("POST", "/v1/admin/clients", object{"name": "reports", "scopes": []string{"a"}}, admin).want(t, 201, "")
 		p := program{made.text(t, "client.id"), made.text(t, "client_secret")}
 		token := a.token(p, "")
@@ -268,6 +270,7 @@ func TestAdministerClients(t *testing.T) {
 		a.do("POST", path+"/secret", nil, admin).want(t, 404, "not-found")
 		for _, body := range []object{{}, {"name": ""}, {"name": "x", "scopes": []string{"A"}}, {"name": "x", "audiences": []string{"orders"}}, {"name": "x", "audiences": []string{"https://a.example.com/#x"}}} {
 			a.do("POST", "/v1/admin/clients", body, admin).want(t, 422, "invalid-fields")
+			a.do("POST", "/v1/admin/clients", body, nobody).want(t, 422, "invalid-fields") // before the scope is looked at
 		}
 		a.do("POST", path+"/secret", object{"overlap": -1}, admin).want(t, 422, "invalid-fields")
 		// A replica that has not heard of it yet asks the database.

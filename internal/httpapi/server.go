@@ -164,7 +164,7 @@ func (s *server) routes(r *gin.Engine) {
 
 	// With the scope admin.
 	get(signedIn, "/admin/clients", admin(s, readAfter, s.listClients))
-	signedIn.POST("/admin/clients", s.endpoint(admin(s, readClient, s.createClient)))
+	signedIn.POST("/admin/clients", s.endpoint(admin(s, s.readClient, s.createClient)))
 	signedIn.POST("/admin/clients/:id/secret", s.endpoint(admin(s, readOverlap, s.rotateSecret)))
 	signedIn.DELETE("/admin/clients/:id", s.endpoint(admin(s, nothing, s.deleteClient)))
 

@@ -26,13 +26,18 @@ func (o *OAuth) Create(ctx context.Context, actor string, r Registration, v *flo
 	if err != nil {
 		return client.Client{}, "", err
 	}
-	err = o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+	return c, secret, o.Register(ctx, actor, c, v)
+}
+
+// Register registers c, which [client.Service.Draft] made. actor is as in
+// [OAuth.Create].
+func (o *OAuth) Register(ctx context.Context, actor string, c client.Client, v *flow.Visit) error {
+	return o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		if err := o.Clients.Store.Create(ctx, c); err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: insert client: %w", err)
 		}
 		return event(audit.ClientCreated, actor, c.ID, v), nil
 	})
-	return c, secret, err
 }
 
 // RotateSecret gives the client a new secret and returns it. The old one goes on
