@@ -2,8 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,9 +79,7 @@ func (s *server) revocations(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	stream := slices.ContainsFunc(c.Request.Header.Values("Accept"), func(accept string) bool {
-		return strings.Contains(accept, eventStream)
-	})
+	stream := wantsStream(c.Request.Header.Values("Accept"))
 	if wait > 0 || stream {
 		// The connection is not read while a body is outstanding, so that a client that
 		// has left would keep its place.
@@ -105,6 +103,21 @@ func (s *server) revocations(c *gin.Context) error {
 		return err
 	}
 	return encode(c, http.StatusOK, viewPage(s.Revocations.Next(ctx, after, feedPage, wait)))
+}
+
+// wantsStream reports whether an Accept header names event streams and gives them a
+// weight that is not zero (RFC 9110, section 12.5.1). Who takes anything gets a page.
+func wantsStream(accept []string) bool {
+	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		kind, params, err := mime.ParseMediaType(item)
+		if err != nil || kind != eventStream {
+			continue
+		}
+		if q, err := strconv.ParseFloat(params["q"], 64); err != nil || q > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func viewPage(p revocation.Page) feedAnswer {

@@ -222,3 +222,25 @@ func TestEpochEndsWhatIsOlder(t *testing.T) {
 		}
 	})
 }
+
+// An event stream is for who asks for it.
+func TestStreamIsAskedFor(t *testing.T) {
+	a := newAPI(t)
+	for accept, streams := range map[string]bool{
+		"text/event-stream": true, "Text/Event-Stream ; q=0.1, application/json": true, "application/json,text/event-stream": true,
+		"text/event-stream;q=0": false, "application/json, text/event-stream; q=0.000": false, "*/*": false, "text/*": false,
+		"x/text/event-stream": false, "text/event-streams": false, "": false,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/v1/revocations", nil)
+		a.must(err)
+		req.Header.Set("Accept", accept)
+		res, err := http.DefaultTransport.RoundTrip(req)
+		a.must(err)
+		if kind := res.Header.Get("Content-Type"); (kind == "text/event-stream") != streams {
+			t.Errorf("Accept: %s is answered with %s", accept, kind)
+		}
+		cancel()
+		_ = res.Body.Close() // the stream has no end
+	}
+}
