@@ -162,7 +162,7 @@ var fields = []struct {
 	{client.ErrInvalidAudience, fieldError{"/audiences", "invalid", "An audience is the service's own or an absolute URI without a fragment; at most 16 of them."}},
 	{client.ErrInvalidOverlap, fieldError{"/overlap", "invalid", "The old secret goes on for 0 seconds to 30 days."}},
 	{scope.ErrInvalid, fieldError{"/scopes", "invalid", "A scope is 1 to 64 of a-z, 0-9, colon, dot, underscore and hyphen; at most 64 of them."}},
-	{revocation.ErrInvalidCursor, fieldError{"/after", "invalid", "This is no cursor of the feed."}},
+	{revocation.ErrInvalidCursor, fieldError{"", "invalid", "The parameter after, or Last-Event-ID, is no cursor of the feed."}},
 	{password.ErrCharacters, fieldError{"", "invalid-characters", "A password has no control characters."}},
 }
 

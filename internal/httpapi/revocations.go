@@ -149,7 +149,7 @@ func feedQuery(r *http.Request) (after revocation.Cursor, wait time.Duration, er
 	if text := q.Get("wait"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			return after, 0, invalid(fieldError{"/wait", "invalid", "Must be whole seconds."})
+			return after, 0, invalid(fieldError{"", "invalid", "The parameter wait is whole seconds."})
 		}
 		wait = min(time.Duration(seconds)*time.Second, maxWait)
 	}

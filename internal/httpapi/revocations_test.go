@@ -86,7 +86,10 @@ func TestFeedRefusesNonsense(t *testing.T) {
 	a := newAPI(t)
 	a.sync()
 	for _, q := range []string{"after=x", "after=1", "after=-1-2", "wait=x", "wait=-1", "wait=1.5", "after=%zz", "wait=99999999999", "wait=1;"} {
-		a.do("GET", "/v1/revocations?"+q, nil).want(t, 422, "invalid-fields")
+		got := a.do("GET", "/v1/revocations?"+q, nil).want(t, 422, "invalid-fields")
+		if !strings.Contains(string(got.body), `"pointer":"",`) { // it has no body to point into
+			t.Errorf("%s: %s", q, got.body)
+		}
 	}
 	a.do("GET", "/v1/revocations", nil, "Last-Event-ID: x").want(t, 422, "invalid-fields")
 	a.do("GET", "/v1/revocations?via=proxy", nil).want(t, 200, "")
