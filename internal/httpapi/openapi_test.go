@@ -118,6 +118,29 @@ func validateExchange(t *testing.T, req *http.Request, reqBody []byte, res *http
 		t.Errorf("%s %s: the answer %d does not fit the document: %v\n%s", req.Method, req.URL.Path, res.StatusCode, err, resBody)
 	}
 	wantCodeListed(t, route, res, resBody)
+	wantHeadersListed(t, route, res)
+}
+
+// wantHeadersListed fails the test if the answer has a header that the document does
+// not have there, and that not every answer may have.
+func wantHeadersListed(t *testing.T, route *routers.Route, res *http.Response) {
+	t.Helper()
+	documented := route.Operation.Responses.Status(res.StatusCode)
+	if documented == nil {
+		return // that is told already
+	}
+	anywhere := []string{
+		"Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date", "Pragma", "Referrer-Policy",
+		"Strict-Transport-Security", "Vary", "X-Content-Type-Options", "X-Request-Id",
+	}
+	for name := range documented.Value.Headers {
+		anywhere = append(anywhere, http.CanonicalHeaderKey(name))
+	}
+	for name := range res.Header {
+		if !slices.Contains(anywhere, name) && !strings.HasPrefix(name, "Access-Control-") {
+			t.Errorf("%s %s: the answer %d has %s, which is not in the document", route.Method, route.Path, res.StatusCode, name)
+		}
+	}
 }
 
 // wantCodeListed fails the test if the description of the answer does not name
