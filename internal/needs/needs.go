@@ -18,6 +18,7 @@ import (
 func everything() []string {
 	return []string{
 		"postgres", "redis", "wycheproof", "node", "chromium", "nginx", "django", "ssh", "bash", "curl", "terminal", "systemd",
+		"psql", "sqlite3",
 	}
 }
 
