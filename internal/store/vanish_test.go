@@ -40,7 +40,7 @@ func newTunnel(t *testing.T, target string) *tunnel {
 		accepting.Wait()
 		w.block()
 		for _, p := range w.pairs {
-			_ = errors.Join(p[0].Close(), p[1].Close()) //nolint:errcheck // the other side may have
+			_ = errors.Join(p[0].Close(), p[1].Close())
 		}
 		serving.Wait()
 	})
@@ -55,7 +55,7 @@ func (w *tunnel) accept(serving *sync.WaitGroup) {
 		}
 		server, err := net.Dial("tcp", w.target)
 		if err != nil {
-			_ = client.Close() //nolint:errcheck // the client sees it
+			_ = client.Close()
 			continue
 		}
 		w.mu.Lock()
@@ -80,7 +80,7 @@ func carry(to, from net.Conn, lost <-chan struct{}) {
 		default:
 		}
 		if _, failed := to.Write(text[:n]); errors.Join(err, failed) != nil {
-			_ = errors.Join(to.Close(), from.Close()) //nolint:errcheck // done with
+			_ = errors.Join(to.Close(), from.Close())
 			return
 		}
 	}
