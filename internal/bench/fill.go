@@ -58,7 +58,7 @@ func empty(ctx context.Context, url string, statements []string) (err error) {
 // thrown away.
 func openFast(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+path+
-		"?_pragma=journal_mode(OFF)&_pragma=synchronous(OFF)&_pragma=cache_size(-500000)&_pragma=locking_mode(EXCLUSIVE)")
+		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(OFF)&_pragma=synchronous(OFF)&_pragma=cache_size(-500000)&_pragma=locking_mode(EXCLUSIVE)")
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}
