@@ -82,6 +82,7 @@ func document(c *gin.Context, body []byte, contentType, etag, cacheControl strin
 	c.Header("Cache-Control", cacheControl)
 	c.Header("ETag", etag)
 	if hasTag(c.Request.Header.Values("If-None-Match"), etag) {
+		c.Writer.Header().Del("Content-Encoding") // there is no content
 		c.Status(http.StatusNotModified)
 		c.Writer.WriteHeaderNow()
 		return
