@@ -82,6 +82,7 @@ type App struct {
 	pace              Pace
 	lives             atomic.Int64 // the longest life of a token, see longestLife
 	scratch           string       // a directory that goes with the program, or nothing
+	latest            atomic.Int64 // in microseconds, see seen
 }
 
 // pinged is what something last said. Anybody may ask whether the program is
@@ -168,7 +169,7 @@ func (a *App) buildGate(ctx context.Context, b Build, metrics *telemetry.Metrics
 		a.log.WarnContext(context.WithoutCancel(ctx), "a process that hashes failed; hashing in this one", slog.Any("error", err))
 	}
 	a.feed = revocation.NewFeed(a.db.Revocations(), a.retain, time.Now)
-	a.feed.KeyRevoked = a.Keys.Reload
+	a.feed.KeyRevoked, a.feed.Seen = a.Keys.Reload, a.seen
 	if err := a.feed.Sync(ctx); err != nil {
 		return err
 	}

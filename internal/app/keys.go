@@ -80,9 +80,17 @@ func (a *App) learnLives(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	latest, err := a.db.TokenLives().Latest(ctx)
+	if err != nil {
+		return err
+	}
 	a.lives.Store(int64(longest))
+	a.latest.Store(latest.UnixMicro())
 	return nil
 }
+
+// seen is the latest time that the clock of a replica is known to have shown.
+func (a *App) seen() time.Time { return time.UnixMicro(a.latest.Load()) }
 
 // rotateKeys makes the next signing key when the time has come. One replica does
 // so, and if it dies the next one to look does.

@@ -28,12 +28,28 @@ const (
 func (a *App) work(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { a.db.Listen(ctx, a.feed.Wake) })
-	loops.Go(func() { a.each(ctx, syncEach, a.feed.Wanted(), "sync revocations", a.feed.Sync) })
+	loops.Go(func() { a.each(ctx, syncEach, a.feed.Wanted(), "sync revocations", a.follow(time.Now)) })
 	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, nil, "reload signing keys", a.Keys.Reload) })
 	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, nil, "rotate signing keys", a.rotateKeys) })
 	loops.Go(func() { a.each(ctx, a.pace.ReloadEach, nil, "note how long tokens live", a.noteLife) })
 	loops.Go(func() { a.each(ctx, pruneEach, nil, "prune", a.prune) })
 	loops.Wait()
+}
+
+// follow returns what reads the feed. It notes at once that the clock was set forward:
+// when it is put right, whoever ends something has to know how late tokens are dated.
+func (a *App) follow(now func() time.Time) func(ctx context.Context) error {
+	last := now().Round(0)
+	return func(ctx context.Context) error {
+		at := now().Round(0)
+		if at.Sub(last) > clockSkew {
+			if err := a.noteLife(ctx); err != nil {
+				return err
+			}
+		}
+		last = at
+		return a.feed.Sync(ctx)
+	}
 }
 
 // each calls f once in a while, within gather when it is wanted, and within syncEach

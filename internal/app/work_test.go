@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jotgate/jotgate/internal/config"
+	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/store/storetest"
 	"github.com/jotgate/jotgate/internal/user"
@@ -61,4 +63,25 @@ func TestWorkThatFailedIsTriedSoon(t *testing.T) {
 			t.Errorf("well after %s", calls)
 		}
 	})
+}
+
+// TestClockThatIsSetForwardIsNoted holds that other processes can know at once how far
+// ahead tokens are dated, and that nothing is written each second.
+func TestClockThatIsSetForwardIsNoted(t *testing.T) {
+	a := &App{db: storetest.OpenSQLite(t), config: config.Default()}
+	a.feed = revocation.NewFeed(a.db.Revocations(), a.retain, time.Now)
+	at := time.Now()
+	follow := a.follow(func() time.Time { return at })
+	for _, tt := range []struct {
+		step  time.Duration
+		noted bool
+	}{{time.Second, false}, {-time.Hour, false}, {time.Hour, true}} {
+		at = at.Add(tt.step)
+		if err := follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := a.db.TokenLives().Latest(t.Context()); err != nil || got.IsZero() == tt.noted || tt.noted && !a.seen().Equal(got) {
+			t.Errorf("after a step of %v the latest time is %s, known as %s, %v", tt.step, got, a.seen(), err)
+		}
+	}
 }

@@ -150,3 +150,10 @@ func (l *Ledger) Outdate(subject string, before time.Time) (time.Time, revocatio
 	}
 	return border, l.Revocations.User(subject, border)
 }
+
+// Gone returns the feed's entry that makes all tokens of a subject invalid which is no
+// more. before is the border of those that it had.
+func (l *Ledger) Gone(subject string, before time.Time) revocation.Entry {
+	border, _ := l.Outdate(subject, before)
+	return l.Revocations.Gone(subject, border)
+}

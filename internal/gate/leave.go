@@ -260,8 +260,8 @@ func (g *Gate) Close(ctx context.Context, who Caller, plain string, v *flow.Visi
 			if err := g.Users.Store.Delete(ctx, u.ID); err != nil {
 				return flow.Outcome{}, fmt.Errorf("gate: delete user: %w", err)
 			}
-			_, entry := g.outdate(u)
-			return flow.Outcome{Revoked: append(revoked, entry), Events: []audit.Event{{
+			revoked = append(revoked, g.Gone(string(u.ID), u.TokensValidAfter))
+			return flow.Outcome{Revoked: revoked, Events: []audit.Event{{
 				Kind: audit.UserDeleted, UserID: string(a.User.ID), SessionID: string(who.Session.ID), Origin: v.Origin,
 			}}}, nil
 		})

@@ -99,7 +99,8 @@ const rolesTries = 3
 // SetRoles replaces the user's roles. Access tokens with the old ones are
 // refused from now on; refreshing brings one with the new. If it fails for a
 // database that takes too long, the roles are replaced, and calling it again makes
-// sure of the tokens. Each try is on record.
+// sure of the tokens. Each try is on record. Where a clock was ahead and was put right the
+// user's sessions end, as the tokens that it dated cannot be told from others.
 func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) error {
 	names := make([]string, len(roles))
 	for i, r := range roles {
@@ -107,11 +108,11 @@ func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) erro
 	}
 	for range rolesTries {
 		var border time.Time
-		if err := g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(_ context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
+		if err := g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(ctx context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
 			var entry revocation.Entry
 			border, entry = g.outdate(u)
 			c.Roles, c.TokensValidAfter = &roles, &border
-			return []revocation.Entry{entry}, nil
+			return g.endAhead(ctx, id, entry)
 		}); err != nil {
 			return err
 		}
@@ -122,6 +123,16 @@ func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) erro
 		// token after the border.
 	}
 	return errors.New("gate: set roles: the database takes too long; tokens with the old ones may be about until they expire")
+}
+
+// endAhead returns entry, and ends the user's sessions if a clock was ahead: tokens that
+// were minted by it are dated after a border of now, and would be good when their time comes.
+func (g *Gate) endAhead(ctx context.Context, id user.ID, entry revocation.Entry) ([]revocation.Entry, error) {
+	if !g.Revocations.Ahead() {
+		return []revocation.Entry{entry}, nil
+	}
+	revoked, err := g.end(ctx, session.Which{UserID: string(id)}, session.ReasonEpoch)
+	return append(revoked, entry), err
 }
 
 // endSlice is how many sessions BumpEpoch ends in one transaction: few enough that

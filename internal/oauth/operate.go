@@ -77,9 +77,8 @@ func (o *OAuth) Delete(ctx context.Context, actor string, id client.ID, v *flow.
 		if err := o.Clients.Store.Delete(ctx, id); err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: delete client: %w", err)
 		}
-		_, entry := o.outdate(c)
 		done := event(audit.ClientDeleted, actor, id, v)
-		done.Revoked = []revocation.Entry{entry}
+		done.Revoked = []revocation.Entry{o.Gone(string(id), c.TokensValidAfter)}
 		return done, nil
 	})
 }

@@ -15,6 +15,14 @@ const (
 	// backSlack is how far the clock may go back without bringing anything back that has
 	// expired: the life of an entry has a leeway that is longer.
 	backSlack = time.Second
+	// unseen is how long a clock that is ahead may have gone on since it was last seen:
+	// other processes are told of it once a minute.
+	unseen = 2 * time.Minute
+	// clocksApart is what the clocks of replicas may differ by.
+	clocksApart = time.Minute
+	// maxAhead bounds for how much longer entries are kept because a clock was ahead. One
+	// that was ahead by years would fill the memory of all who follow.
+	maxAhead = 26 * time.Hour
 )
 
 // Feed is the set of what is revoked, in memory, the way into it, and its copy
@@ -25,6 +33,9 @@ type Feed struct {
 	// KeyRevoked, if it is not nil, is called by Sync after entries that end keys
 	// were read, until it succeeds. Set it before the first Sync.
 	KeyRevoked func(ctx context.Context) error
+	// Seen, if it is not nil, is the latest time that the clock of any process which
+	// issues tokens is known to have shown. Set it before the first Sync.
+	Seen func() time.Time
 
 	store  Store
 	life   func() time.Duration
@@ -37,6 +48,8 @@ type Feed struct {
 	mu       sync.RWMutex
 	sessions map[string]time.Time // id -> ExpiresAt
 	users    map[string]Entry
+	latest   time.Time // that the clock of this process showed
+	dated    time.Time // to which tokens of some user are dated forward
 	border   time.Time // tokens issued before it are no longer good
 	gone     time.Time // who ended tokens issued before it may be forgotten, as they have expired
 	again    bool      // the feed is read anew
@@ -70,6 +83,12 @@ func (f *Feed) Sessions(ids ...string) []Entry {
 // notBefore.
 func (f *Feed) User(id string, notBefore time.Time) Entry { return f.entry(User, id, notBefore) }
 
+// Gone returns the entry that ends all tokens of a user or client who is no more, and
+// whose tokens were to be issued from notBefore on.
+func (f *Feed) Gone(id string, notBefore time.Time) Entry {
+	return f.User(id, later(notBefore, f.newest(f.now()).Truncate(time.Second)))
+}
+
 // Key returns the entry that ends what one signing key signed.
 func (f *Feed) Key(kid string) Entry { return f.entry(Key, kid, time.Time{}) }
 
@@ -80,7 +99,52 @@ func (f *Feed) All(notBefore time.Time) Entry { return f.entry(All, "all", notBe
 func (f *Feed) Changed(id string) Entry { return f.entry(Changed, id, time.Time{}) }
 
 func (f *Feed) entry(k Kind, id string, notBefore time.Time) Entry {
-	return Entry{Kind: k, ID: id, NotBefore: notBefore, ExpiresAt: f.now().Add(f.life())}
+	return Entry{Kind: k, ID: id, NotBefore: notBefore, ExpiresAt: later(notBefore, f.newest(f.now())).Add(f.life())}
+}
+
+// newest is how late a token can be dated that was issued before now. That is later than
+// now where a clock was ahead and has been put right: such a token is refused until its
+// time comes, and what ends it must not be forgotten before it has expired. It is the time
+// of day that counts here, and not what passes.
+func (f *Feed) newest(now time.Time) time.Time {
+	now = now.Round(0)
+	f.mu.RLock()
+	latest, dated := f.latest, f.dated
+	f.mu.RUnlock()
+	newest := now
+	if ahead(dated, now) {
+		newest = dated
+	}
+	if ahead(latest, now) {
+		newest = later(newest, latest.Add(unseen))
+	}
+	if f.Seen == nil {
+		return newest
+	}
+	if seen := f.Seen(); ahead(seen, now) {
+		newest = later(newest, seen.Add(unseen))
+	}
+	return newest
+}
+
+// Ahead reports whether a clock was ahead by more than clocks are apart, and tokens may be
+// dated so.
+func (f *Feed) Ahead() bool {
+	now := f.now()
+	return f.newest(now).Sub(now.Round(0)) > unseen+clocksApart
+}
+
+// ahead reports whether t is later than now and not too late, as the time of day.
+func ahead(t, now time.Time) bool {
+	d := t.Round(0).Sub(now.Round(0))
+	return d > backSlack && d <= maxAhead
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Append writes entries to the feed, in the transaction that ctx carries and as
@@ -123,6 +187,7 @@ func (f *Feed) applyLocked(entries []Entry) {
 		case Session:
 			f.sessions[e.ID] = e.ExpiresAt
 		case User:
+			f.dated = later(f.dated, e.NotBefore)
 			if e.NotBefore.After(f.users[e.ID].NotBefore) {
 				f.users[e.ID] = e
 			}
@@ -300,13 +365,19 @@ func (f *Feed) finish(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.synced = now
+	if !ahead(f.latest, now) {
+		f.latest = now.Round(0)
+	}
+	if !ahead(f.dated, now) {
+		f.dated = now.Round(0)
+	}
 	close(f.tick)
 	f.tick = make(chan struct{})
 	f.trimLocked(now)
 	if f.again { // from what has not expired on
 		f.again, f.gone = false, now.Add(-f.life())
 	}
-	if now.Sub(f.forgot) < forgetEvery {
+	if now.Sub(f.forgot).Abs() < forgetEvery {
 		return
 	}
 	f.forgot, f.gone = now, now.Add(-f.life())

@@ -176,6 +176,66 @@ func TestClockThatWasAheadLetsNobodyIn(t *testing.T) {
 	}
 }
 
+// What ends once a clock that was ahead was put right is not forgotten until the tokens
+// that were dated by that clock have expired, whoever's clock it was.
+func TestEndedAfterTheClockWasPutRight(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ahead time.Duration
+		show  func(t *testing.T, f *revocation.Feed, c *clock)
+		kept  bool
+	}{
+		"never":    {time.Hour, func(*testing.T, *revocation.Feed, *clock) {}, false},
+		"mine":     {time.Hour, showOwn(time.Hour), true},
+		"a day":    {24 * time.Hour, showOwn(24 * time.Hour), true},
+		"of years": {time.Hour, showOwn(3 * 365 * 24 * time.Hour), false},
+		"another's": {time.Hour, func(_ *testing.T, f *revocation.Feed, c *clock) {
+			shown := c.at.Add(time.Hour)
+			f.Seen = func() time.Time { return shown }
+		}, true},
+		"an operator's": {time.Hour, func(_ *testing.T, f *revocation.Feed, c *clock) {
+			f.Apply([]revocation.Entry{f.User("v", c.at.Add(time.Hour+time.Second))})
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _, c := newFeed()
+			tt.show(t, f, c)
+			begin := c.at
+			f.Apply(append(f.Sessions("s"), f.Gone("client", c.at.Add(time.Second))))
+			again := f.Gone("client", c.at.Add(time.Second))
+			for range (tt.ahead + life) / time.Minute {
+				c.at = c.at.Add(time.Minute)
+				if err := f.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			issued := begin.Add(tt.ahead)
+			if f.Revoked("s", "u", issued) != tt.kept || f.Revoked("t", "client", issued) != tt.kept {
+				t.Errorf("tokens of a time that has come are refused: %t, want %t", !tt.kept, tt.kept)
+			}
+			if again.NotBefore.After(begin.Add(tt.ahead + 3*time.Minute)) {
+				t.Errorf("the end of a second client is dated %v ahead", again.NotBefore.Sub(begin))
+			}
+			c.at = c.at.Add(life)
+			if err := f.Sync(t.Context()); err != nil || f.Size() != 0 || f.Ahead() {
+				t.Errorf("%d entries outlive the tokens, ahead %t, %v", f.Size(), f.Ahead(), err)
+			}
+		})
+	}
+}
+
+// showOwn has the feed read while the clock is ahead, and when it was put right.
+func showOwn(d time.Duration) func(t *testing.T, f *revocation.Feed, c *clock) {
+	return func(t *testing.T, f *revocation.Feed, c *clock) {
+		t.Helper()
+		for _, step := range []time.Duration{d, -d} {
+			c.at = c.at.Add(step)
+			if err := f.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // A process that starts reads what is in force, and not what the feed keeps for a clock
 // that is put right. That it reads once the clock is.
 func TestStartReadsWhatIsInForce(t *testing.T) {

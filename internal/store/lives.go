@@ -45,6 +45,16 @@ func (s *TokenLives) Longest(ctx context.Context, now time.Time, over time.Durat
 	return time.Duration(rows[0].Life) * time.Microsecond, nil
 }
 
+// Latest returns the latest time at which a process that issues tokens was seen, by its
+// own clock, or zero.
+func (s *TokenLives) Latest(ctx context.Context) (time.Time, error) {
+	latest, err := read(ctx, s.db, "select the latest time seen", func(ctx context.Context, q *gorm.DB) (at int64, err error) {
+		err = scan(ctx, q, []any{&at}, "SELECT COALESCE(max(seen_at), 0) FROM token_lives")
+		return at, err
+	})
+	return fromMicros(latest), err
+}
+
 // Prune deletes at most limit lives of which no token was valid at t any more,
 // and returns how many.
 func (s *TokenLives) Prune(ctx context.Context, t time.Time, limit int) (int, error) {

@@ -103,13 +103,22 @@ func (k kit) longest(d time.Duration) time.Duration {
 	return life
 }
 
+func (k kit) latest() time.Time {
+	k.Helper()
+	at, err := k.db.TokenLives().Latest(k.Context())
+	k.must(err)
+	return at
+}
+
 func livesLongest(k kit) {
 	lives := k.db.TokenLives()
 	k.equal(k.longest(0), time.Duration(0))
+	k.equal(k.latest(), time.Time{})
 	k.must(lives.Seen(k.Context(), time.Hour, epoch()))
 	k.must(lives.Seen(k.Context(), 10*time.Minute, epoch()))
 	k.must(lives.Seen(k.Context(), 10*time.Minute, epoch().Add(2*time.Hour)))
 	k.must(lives.Seen(k.Context(), 10*time.Minute, epoch().Add(time.Hour))) // a clock that is behind
+	k.equal(k.latest(), epoch().Add(2*time.Hour))
 	k.equal([]time.Duration{
 		k.longest(0), k.longest(61*time.Minute - 1000), k.longest(61 * time.Minute),
 		k.longest(2*time.Hour + 11*time.Minute - 1000), k.longest(2*time.Hour + 11*time.Minute),
