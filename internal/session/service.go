@@ -14,6 +14,8 @@ import (
 const (
 	// retryWindow is how long an Idempotency-Key brings the same child back.
 	retryWindow = 24 * time.Hour
+	// clocksApart is what the clocks of replicas may differ by.
+	clocksApart = time.Minute
 	// listLimit bounds one answer; a user with more sessions sees the newest.
 	listLimit = 1000
 	// generationOne is what a sign-in starts at.
@@ -151,9 +153,14 @@ func (s *Service) repeats(current Session, gen Generation, retry RetryKey, now t
 	if gen != current.Generation-1 {
 		return false
 	}
-	return now.Sub(s.doubts.known(current)) <= s.Grace ||
+	return within(now.Sub(s.doubts.known(current)), s.Grace) ||
 		retry != "" && retry == current.Retry && now.Sub(current.LastUsedAt) <= retryWindow
 }
+
+// within reports whether since is no longer than most. What has not been yet was seen by
+// another clock: a replica's, or by this one before it was put right. Clocks that are further
+// apart make no spent token good until they meet.
+func within(since, most time.Duration) bool { return -clocksApart <= since && since <= most }
 
 // Alive returns the session if it is not over and is the user's, or [ErrEnded].
 func (s *Service) Alive(ctx context.Context, id ID, userID string) (Session, error) {

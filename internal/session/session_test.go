@@ -85,6 +85,11 @@ func TestParent(t *testing.T) {
 		{grace, "k", "l", true},
 		{24 * time.Hour, "k", "k", true},
 		{24*time.Hour + time.Microsecond, "k", "k", false},
+		{-time.Minute, "", "", true}, // of a replica whose clock is behind
+		{-time.Minute - time.Microsecond, "", "", false},
+		{-time.Hour, "", "", false}, // by a clock that was ahead
+		{-time.Hour, "k", "k", true},
+		{-time.Hour, "k", "", false},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%s,%q,%q", tt.after, tt.was, tt.is), func(t *testing.T) {
