@@ -54,7 +54,7 @@ grant client_credentials. A secret is printed once, when it is made.`,
 	var overlap time.Duration
 	rotate := g.changeClient("rotate-secret CLIENT", "Give the client a new secret",
 		func(ctx context.Context, a *app.App, id client.ID) (client.Client, string, error) {
-			return a.OAuth.RotateSecret(ctx, "", id, overlap, &flow.Visit{})
+			return a.OAuth.RotateSecret(ctx, oauth.Actor{}, id, overlap, &flow.Visit{})
 		})
 	rotate.Flags().DurationVar(&overlap, "overlap", 0,
 		"how long the old secret goes on; left out, it ends at once together with the tokens it brought")
@@ -67,7 +67,7 @@ grant client_credentials. A secret is printed once, when it is made.`,
 				if err != nil {
 					return c, "", err
 				}
-				return c, "", a.OAuth.Delete(ctx, "", id, &flow.Visit{})
+				return c, "", a.OAuth.Delete(ctx, oauth.Actor{}, id, &flow.Visit{})
 			}),
 	)
 	g.addOutput(cmd)
@@ -87,7 +87,7 @@ func (g *program) createClient() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, a.Close()) }()
-			c, secret, err := a.OAuth.Create(cmd.Context(), "", r, &flow.Visit{})
+			c, secret, err := a.OAuth.Create(cmd.Context(), oauth.Actor{}, r, &flow.Visit{})
 			if err != nil {
 				return err
 			}

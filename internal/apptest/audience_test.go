@@ -23,7 +23,7 @@ func TestAWordForAnAudience(t *testing.T) {
 	if got := s.Call(t, http.MethodPost, "/v1/api-keys", ada.Access, map[string]string{"name": "k"}, &made); got != http.StatusCreated {
 		t.Fatalf("status %d", got)
 	}
-	c, secret, err := s.OAuth.Create(t.Context(), "", oauth.Registration{Name: "reports"}, &flow.Visit{})
+	c, secret, err := s.OAuth.Create(t.Context(), oauth.Actor{}, oauth.Registration{Name: "reports"}, &flow.Visit{})
 	if err != nil {
 		t.Fatal(err)
 	}

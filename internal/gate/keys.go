@@ -33,13 +33,41 @@ func (g *Gate) UserOfKey(ctx context.Context, secret string) (user.User, apikey.
 	if err != nil {
 		return user.User{}, apikey.Key{}, fmt.Errorf("gate: look up key holder: %w", err)
 	}
-	if !isAdmin(u) {
-		k.Scopes = slices.DeleteFunc(k.Scopes, func(s string) bool { return s == scope.Admin })
-	}
+	k.Scopes = grantable(u, k)
 	if err := g.Keys.Used(ctx, k); err != nil {
 		g.Metrics.KeyUseUnrecorded()
 	}
 	return u, k, nil
+}
+
+// KeyScopes returns what the API key that who presented may do now, inside a commit, in
+// which nobody else changes that. It returns [apikey.ErrInvalid] if the key is gone, or
+// its user is or may not sign in.
+func (g *Gate) KeyScopes(ctx context.Context, who Caller) ([]string, error) {
+	u, err := g.Users.Store.ByID(ctx, who.User.ID)
+	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
+		return nil, apikey.ErrInvalid
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gate: look up key holder: %w", err)
+	}
+	keys, err := g.Keys.Store.List(ctx, string(u.ID))
+	if err != nil {
+		return nil, fmt.Errorf("gate: look up key: %w", err)
+	}
+	i := slices.IndexFunc(keys, func(k apikey.Key) bool { return k.ID == who.Key.ID })
+	if i < 0 {
+		return nil, apikey.ErrInvalid
+	}
+	return grantable(u, keys[i]), nil
+}
+
+// grantable is what of the scopes of k its user u still may grant.
+func grantable(u user.User, k apikey.Key) []string {
+	if isAdmin(u) {
+		return k.Scopes
+	}
+	return slices.DeleteFunc(k.Scopes, func(s string) bool { return s == scope.Admin })
 }
 
 // KeyHolder is [Gate.UserOfKey] as a caller.

@@ -13,6 +13,7 @@ import (
 	"github.com/jotgate/jotgate/internal/flow"
 	"github.com/jotgate/jotgate/internal/gate"
 	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/oauth"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/user"
 	"github.com/jotgate/jotgate/pkg/bearer"
@@ -119,9 +120,9 @@ func (a *api) bring(h *holder, credential, state string) {
 		a.must(a.gate.DeleteKey(ctx, gate.Caller{User: h.one.User, Session: h.one.Session}, apikey.ID(h.keyID), v))
 		a.must(a.oauth.Revoke(ctx, client.Client{ID: client.ID(h.client.id)}, h.token, v))
 	case "client deleted":
-		a.must(a.oauth.Delete(ctx, "", client.ID(h.client.id), v))
+		a.must(a.oauth.Delete(ctx, oauth.Actor{}, client.ID(h.client.id), v))
 	case "secret changed":
-		_, _, err := a.oauth.RotateSecret(ctx, "", client.ID(h.client.id), 0, v)
+		_, _, err := a.oauth.RotateSecret(ctx, oauth.Actor{}, client.ID(h.client.id), 0, v)
 		a.must(err)
 	default:
 		a.Fatalf("nobody knows how to get %s %s", credential, state)

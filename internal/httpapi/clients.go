@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/jotgate/jotgate/internal/client"
+	"github.com/jotgate/jotgate/internal/oauth"
 )
 
 // listPage is how many clients one answer lists at most.
@@ -58,7 +59,7 @@ type clientAnswer struct {
 	Client clientView `json:"client"`
 }
 
-func (s *server) createClient(c *gin.Context, actor string, made newClient) error {
+func (s *server) createClient(c *gin.Context, actor oauth.Actor, made newClient) error {
 	if err := s.OAuth.Register(c.Request.Context(), actor, made.Client, s.visit(c)); err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func readAfter(c *gin.Context) (client.ID, error) {
 }
 
 // listClients goes on after an id, if there is one.
-func (s *server) listClients(c *gin.Context, _ string, after client.ID) error {
+func (s *server) listClients(c *gin.Context, _ oauth.Actor, after client.ID) error {
 	clients, err := s.OAuth.Clients.Store.List(c.Request.Context(), after, listPage)
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func readOverlap(c *gin.Context) (time.Duration, error) {
 	return time.Duration(*req.Overlap) * time.Second, nil
 }
 
-func (s *server) rotateSecret(c *gin.Context, actor string, overlap time.Duration) error {
+func (s *server) rotateSecret(c *gin.Context, actor oauth.Actor, overlap time.Duration) error {
 	rotated, secret, err := s.OAuth.RotateSecret(c.Request.Context(), actor, client.ID(c.Param("id")), overlap, s.visit(c))
 	if err != nil {
 		return err
@@ -112,7 +113,7 @@ func (s *server) rotateSecret(c *gin.Context, actor string, overlap time.Duratio
 	return encode(c, http.StatusOK, clientAnswer{secret, clientOf(rotated)})
 }
 
-func (s *server) deleteClient(c *gin.Context, actor string, _ struct{}) error {
+func (s *server) deleteClient(c *gin.Context, actor oauth.Actor, _ struct{}) error {
 	if err := s.OAuth.Delete(c.Request.Context(), actor, client.ID(c.Param("id")), s.visit(c)); err != nil {
 		return err
 	}

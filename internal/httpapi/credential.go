@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -113,10 +114,10 @@ func (g granted) demand(wanted ...string) error {
 	return nil
 }
 
-// admin hands h who administers: the id of the user whose key it is, or of the
-// client. Their credential has the scope admin and is good at this moment. read
-// comes before that is looked at, as the order of checks has it.
-func admin[T any](s *server, read func(*gin.Context) (T, error), act func(c *gin.Context, actor string, v T) error) func(*gin.Context) error {
+// admin hands act who administers: the user whose key it is, or the client. Their
+// credential has the scope admin and is good at this moment. read comes before that is
+// looked at, as the order of checks has it.
+func admin[T any](s *server, read func(*gin.Context) (T, error), act func(c *gin.Context, actor oauth.Actor, v T) error) func(*gin.Context) error {
 	return func(c *gin.Context) error {
 		v, err := read(c)
 		if err != nil {
@@ -129,19 +130,33 @@ func admin[T any](s *server, read func(*gin.Context) (T, error), act func(c *gin
 		if err := g.demand(scope.Admin); err != nil {
 			return err
 		}
-		if g.clientID == "" {
-			return act(c, g.userID, v)
+		actor := s.actor(c, g)
+		if err := actor.Good(c.Request.Context()); err != nil {
+			return err
 		}
-		claims, _ := ginbearer.Claims(c)
-		alive, err := s.OAuth.Alive(c.Request.Context(), oauth.Token{Subject: claims.Subject, SessionID: claims.SessionID, IssuedAt: claims.IssuedAt})
+		return act(c, actor, v)
+	}
+}
+
+// actor is whom g was granted to, an administrator's API key or a client.
+func (s *server) actor(c *gin.Context, g granted) oauth.Actor {
+	if who, ok := holder(c); ok {
+		return oauth.Actor{ID: g.userID, Good: func(ctx context.Context) error {
+			scopes, err := s.Gate.KeyScopes(ctx, who)
+			if err != nil {
+				return err
+			}
+			return granted{scopes: scopes}.demand(scope.Admin)
+		}}
+	}
+	claims, _ := ginbearer.Claims(c)
+	return oauth.Actor{ID: g.clientID, Good: func(ctx context.Context) error {
+		alive, err := s.OAuth.Alive(ctx, oauth.Token{Subject: claims.Subject, SessionID: claims.SessionID, IssuedAt: claims.IssuedAt})
 		if err == nil && !alive {
 			err = session.ErrEnded
 		}
-		if err != nil {
-			return err
-		}
-		return act(c, g.clientID, v)
-	}
+		return err
+	}}
 }
 
 // nothing reads a body without members, which may be absent.

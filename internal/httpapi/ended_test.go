@@ -15,14 +15,7 @@ func TestEndedMeanwhile(t *testing.T) {
 	a := newAPI(t)
 	a.administer()
 	var meanwhile func()
-	inTx := a.gate.InTx
-	a.gate.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
-		if do := meanwhile; do != nil {
-			meanwhile = nil
-			do()
-		}
-		return inTx(ctx, f)
-	}
+	a.beforeWriting(&meanwhile)
 	n := 0
 	for _, r := range accessRoutes(t) {
 		if r.method == http.MethodGet || r.class != "manage" {
@@ -42,5 +35,51 @@ func TestEndedMeanwhile(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAdministratorEndedMeanwhile takes away what an administrator's credential may do
+// before the turn of its request to write.
+func TestAdministratorEndedMeanwhile(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	a.administer()
+	var meanwhile func()
+	a.beforeWriting(&meanwhile)
+	n := 0
+	for _, r := range accessRoutes(t) {
+		if r.method == http.MethodGet || r.class != "admin" {
+			continue
+		}
+		for _, tt := range []struct{ credential, state, want string }{
+			{"API key", "revoked", "invalid-token"},
+			{"API key", "user disabled", "invalid-token"},
+			{"API key", "role taken away", "insufficient-scope"},
+			{"client token", "client deleted", "invalid-token"},
+			{"client token", "secret changed", "invalid-token"},
+		} {
+			n++
+			h := a.newHolder(n, tt.credential, "scope admin")
+			meanwhile = func() { a.bring(h, tt.credential, tt.state) }
+			got := a.present(h, r)
+			if code, _ := got.problem(); code != tt.want || meanwhile != nil {
+				t.Errorf("%s with %s, %s meanwhile: %d %s", r.name, tt.credential, tt.state, got.StatusCode, code)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("nothing is the administrators'")
+	}
+}
+
+// beforeWriting has *do done once, just before the next transaction begins.
+func (a *api) beforeWriting(do *func()) {
+	inTx := a.gate.InTx
+	a.gate.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
+		if now := *do; now != nil {
+			*do = nil
+			now()
+		}
+		return inTx(ctx, f)
 	}
 }

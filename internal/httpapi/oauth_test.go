@@ -21,7 +21,7 @@ type program struct{ id, secret string }
 
 func (a *api) program(scopes []string, audiences ...string) program {
 	a.Helper()
-	c, secret, err := a.oauth.Create(a.Context(), "", oauth.Registration{Name: "reports", Scopes: scopes, Audiences: audiences}, &flow.Visit{})
+	c, secret, err := a.oauth.Create(a.Context(), oauth.Actor{}, oauth.Registration{Name: "reports", Scopes: scopes, Audiences: audiences}, &flow.Visit{})
 	a.must(err)
 	return program{string(c.ID), secret}
 }
@@ -310,7 +310,7 @@ func TestDeletedClientKeepsNoToken(t *testing.T) {
 				}
 			})
 		}
-		a.must(a.oauth.Delete(t.Context(), "", client.ID(p.id), &flow.Visit{}))
+		a.must(a.oauth.Delete(t.Context(), oauth.Actor{}, client.ID(p.id), &flow.Visit{}))
 		wg.Wait()
 		close(issued)
 		for token := range issued {

@@ -13,7 +13,7 @@ import (
 // its id and its secret.
 func newOAuthClient(t *testing.T, s *apptest.Server) (id, secret string) {
 	t.Helper()
-	c, secret, err := s.OAuth.Create(t.Context(), "", oauth.Registration{Name: "interop", Scopes: []string{"orders:read", "orders:write"}}, &flow.Visit{})
+	c, secret, err := s.OAuth.Create(t.Context(), oauth.Actor{}, oauth.Registration{Name: "interop", Scopes: []string{"orders:read", "orders:write"}}, &flow.Visit{})
 	if err != nil {
 		t.Fatal(err)
 	}

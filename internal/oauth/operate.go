@@ -18,10 +18,30 @@ type Registration struct {
 	Scopes, Audiences []string
 }
 
+// Actor is who administers clients. The zero value is an operator.
+type Actor struct {
+	ID string // of the user or client, for the record
+	// Good, if it is not nil, returns an error if the credential is good no more. It is
+	// asked in the transaction: since the request was let in, it may have waited for its
+	// body or for its turn to write.
+	Good func(ctx context.Context) error
+}
+
+// commitAs is Commit for what actor does, and does nothing once they may not.
+func (o *OAuth) commitAs(ctx context.Context, actor Actor, act func(ctx context.Context) (flow.Outcome, error)) error {
+	return o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		if actor.Good != nil {
+			if err := actor.Good(ctx); err != nil {
+				return flow.Outcome{}, err
+			}
+		}
+		return act(ctx)
+	})
+}
+
 // Create registers a client and returns it with its secret, which is kept
-// nowhere. actor is who asks for it, empty for an operator. It returns the errors
-// of [client.Service.Draft].
-func (o *OAuth) Create(ctx context.Context, actor string, r Registration, v *flow.Visit) (client.Client, string, error) {
+// nowhere. It returns the errors of [client.Service.Draft].
+func (o *OAuth) Create(ctx context.Context, actor Actor, r Registration, v *flow.Visit) (client.Client, string, error) {
 	c, secret, err := o.Clients.Draft(r.Name, r.Scopes, r.Audiences)
 	if err != nil {
 		return client.Client{}, "", err
@@ -29,14 +49,13 @@ func (o *OAuth) Create(ctx context.Context, actor string, r Registration, v *flo
 	return c, secret, o.Register(ctx, actor, c, v)
 }
 
-// Register registers c, which [client.Service.Draft] made. actor is as in
-// [OAuth.Create].
-func (o *OAuth) Register(ctx context.Context, actor string, c client.Client, v *flow.Visit) error {
-	return o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+// Register registers c, which [client.Service.Draft] made.
+func (o *OAuth) Register(ctx context.Context, actor Actor, c client.Client, v *flow.Visit) error {
+	return o.commitAs(ctx, actor, func(ctx context.Context) (flow.Outcome, error) {
 		if err := o.Clients.Store.Create(ctx, c); err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: insert client: %w", err)
 		}
-		return event(audit.ClientCreated, actor, c.ID, v), nil
+		return event(audit.ClientCreated, actor.ID, c.ID, v), nil
 	})
 }
 
@@ -44,15 +63,15 @@ func (o *OAuth) Register(ctx context.Context, actor string, c client.Client, v *
 // for overlap. Without one it was lost to somebody, so that the access tokens
 // that it brought end with it. It returns [client.ErrNotFound] or
 // [client.ErrInvalidOverlap].
-func (o *OAuth) RotateSecret(ctx context.Context, actor string, id client.ID, overlap time.Duration, v *flow.Visit) (c client.Client, secret string, err error) {
-	err = o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+func (o *OAuth) RotateSecret(ctx context.Context, actor Actor, id client.ID, overlap time.Duration, v *flow.Visit) (c client.Client, secret string, err error) {
+	err = o.commitAs(ctx, actor, func(ctx context.Context) (flow.Outcome, error) {
 		if c, err = o.Clients.Store.ByID(ctx, id); err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: look up client: %w", err)
 		}
 		if c, secret, err = o.Clients.Rotate(c, overlap); err != nil {
 			return flow.Outcome{}, err
 		}
-		done := event(audit.ClientRotated, actor, id, v)
+		done := event(audit.ClientRotated, actor.ID, id, v)
 		if overlap == 0 {
 			var entry revocation.Entry
 			c.TokensValidAfter, entry = o.outdate(c)
@@ -68,8 +87,8 @@ func (o *OAuth) RotateSecret(ctx context.Context, actor string, id client.ID, ov
 
 // Delete ends the client and its access tokens at once, or returns
 // [client.ErrNotFound].
-func (o *OAuth) Delete(ctx context.Context, actor string, id client.ID, v *flow.Visit) error {
-	return o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+func (o *OAuth) Delete(ctx context.Context, actor Actor, id client.ID, v *flow.Visit) error {
+	return o.commitAs(ctx, actor, func(ctx context.Context) (flow.Outcome, error) {
 		c, err := o.Clients.Store.ByID(ctx, id) // from here on it gets no token
 		if err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: look up client: %w", err)
@@ -77,7 +96,7 @@ func (o *OAuth) Delete(ctx context.Context, actor string, id client.ID, v *flow.
 		if err := o.Clients.Store.Delete(ctx, id); err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: delete client: %w", err)
 		}
-		done := event(audit.ClientDeleted, actor, id, v)
+		done := event(audit.ClientDeleted, actor.ID, id, v)
 		done.Revoked = []revocation.Entry{o.Gone(string(id), c.TokensValidAfter)}
 		return done, nil
 	})
