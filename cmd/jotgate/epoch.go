@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -28,6 +29,8 @@ clients stay as the backup has them; those that were deleted since are back too.
 			if err := a.Gate.BumpEpoch(cmd.Context(), func(ended int) { total = ended }); err != nil {
 				return fmt.Errorf("%d sessions ended; run it again to go on: %w", total, err)
 			}
+			// Tokens carry whole seconds: one of this second could be from before.
+			time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
 			v := struct {
 				Ended int `json:"sessions_ended"`
 			}{total}
