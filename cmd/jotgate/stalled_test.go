@@ -53,7 +53,7 @@ func TestLastWordsThatNobodyReads(t *testing.T) {
 	}
 	defer func() { r.Close(); w.Close() }()
 	ended := make(chan int, 1)
-	go func() { ended <- run(t.Context(), []string{strings.Repeat("x", 1<<20)}, process{err: w}) }()
+	go func() { ended <- run(t.Context(), []string{strings.Repeat("x", 1<<17)}, process{err: w}) }()
 	select {
 	case code := <-ended:
 		if code != 1 {
