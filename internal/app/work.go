@@ -42,13 +42,14 @@ func (a *App) follow(now func() time.Time) func(ctx context.Context) error {
 	last := now().Round(0)
 	return func(ctx context.Context) error {
 		at := now().Round(0)
+		var failed error
 		if at.Sub(last) > clockSkew {
-			if err := a.noteLife(ctx); err != nil {
-				return err
-			}
+			failed = a.noteLife(ctx)
 		}
-		last = at
-		return a.feed.Sync(ctx)
+		if failed == nil {
+			last = at
+		}
+		return errors.Join(failed, a.feed.Sync(ctx))
 	}
 }
 

@@ -85,3 +85,34 @@ func TestClockThatIsSetForwardIsNoted(t *testing.T) {
 		}
 	}
 }
+
+// TestFeedIsReadWhateverTheClockDoes has a database that takes no note of a clock that was
+// set forward: what ended elsewhere is heard all the same, and the note is made later.
+func TestFeedIsReadWhateverTheClockDoes(t *testing.T) {
+	a := &App{db: storetest.OpenSQLite(t), config: config.Default()}
+	a.feed = revocation.NewFeed(a.db.Revocations(), a.retain, time.Now)
+	elsewhere := revocation.NewFeed(a.db.Revocations(), a.retain, time.Now)
+	if err := elsewhere.Append(t.Context(), elsewhere.Sessions("S1")); err != nil {
+		t.Fatal(err)
+	}
+	run := func(statement string) {
+		t.Helper()
+		if _, err := a.db.SQLDB()["writer"].ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("CREATE TRIGGER full BEFORE INSERT ON token_lives BEGIN SELECT RAISE(FAIL, 'full'); END")
+	at := time.Now()
+	follow := a.follow(func() time.Time { return at })
+	at = at.Add(time.Hour)
+	if err := follow(t.Context()); err == nil || !a.feed.Revoked("S1", "U1", time.Now()) {
+		t.Errorf("error %v, heard: %t", err, a.feed.Revoked("S1", "U1", time.Now()))
+	}
+	run("DROP TRIGGER full")
+	if err := follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if noted, err := a.db.TokenLives().Latest(t.Context()); err != nil || noted.IsZero() {
+		t.Errorf("noted %s, %v", noted, err)
+	}
+}
