@@ -26,12 +26,9 @@ func (g *Gate) UserOfKey(ctx context.Context, secret string) (user.User, apikey.
 	if err != nil {
 		return user.User{}, apikey.Key{}, err
 	}
-	u, err := g.Users.Store.ByID(ctx, user.ID(k.UserID))
-	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
-		return user.User{}, apikey.Key{}, apikey.ErrInvalid
-	}
+	u, err := g.keyUser(ctx, user.ID(k.UserID))
 	if err != nil {
-		return user.User{}, apikey.Key{}, fmt.Errorf("gate: look up key holder: %w", err)
+		return user.User{}, apikey.Key{}, err
 	}
 	k.Scopes = grantable(u, k)
 	if err := g.Keys.Used(ctx, k); err != nil {
@@ -40,16 +37,26 @@ func (g *Gate) UserOfKey(ctx context.Context, secret string) (user.User, apikey.
 	return u, k, nil
 }
 
-// KeyScopes returns what the API key that who presented may do now, inside a commit, in
-// which nobody else changes that. It returns [apikey.ErrInvalid] if the key is gone, or
-// its user is or may not sign in.
-func (g *Gate) KeyScopes(ctx context.Context, who Caller) ([]string, error) {
-	u, err := g.Users.Store.ByID(ctx, who.User.ID)
+// keyUser returns the user of an API key, or [apikey.ErrInvalid] if they are gone or may
+// not sign in.
+func (g *Gate) keyUser(ctx context.Context, id user.ID) (user.User, error) {
+	u, err := g.Users.Store.ByID(ctx, id)
 	if errors.Is(err, user.ErrNotFound) || err == nil && u.Disabled {
-		return nil, apikey.ErrInvalid
+		return user.User{}, apikey.ErrInvalid
 	}
 	if err != nil {
-		return nil, fmt.Errorf("gate: look up key holder: %w", err)
+		return user.User{}, fmt.Errorf("gate: look up key holder: %w", err)
+	}
+	return u, nil
+}
+
+// KeyScopes returns what the API key that who presented may do now; nobody else changes
+// that while a transaction that ctx carries goes on. It returns [apikey.ErrInvalid] if the
+// key is gone, or its user is or may not sign in.
+func (g *Gate) KeyScopes(ctx context.Context, who Caller) ([]string, error) {
+	u, err := g.keyUser(ctx, who.User.ID)
+	if err != nil {
+		return nil, err
 	}
 	keys, err := g.Keys.Store.List(ctx, string(u.ID))
 	if err != nil {

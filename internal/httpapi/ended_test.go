@@ -13,9 +13,7 @@ import (
 func TestEndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
-	a.administer()
-	var meanwhile func()
-	a.beforeWriting(&meanwhile)
+	meanwhile := a.beforeWriting()
 	n := 0
 	for _, r := range accessRoutes(t) {
 		if r.method == http.MethodGet || r.class != "manage" {
@@ -25,9 +23,9 @@ func TestEndedMeanwhile(t *testing.T) {
 			for _, state := range deadSessions() {
 				n++
 				h := a.newHolder(n, credential, "live")
-				meanwhile = func() { a.bring(h, credential, state) }
+				*meanwhile = func() { a.bring(h, credential, state) }
 				got := a.present(h, r)
-				if code, _ := got.problem(); code != "invalid-token" || meanwhile != nil {
+				if code, _ := got.problem(); code != "invalid-token" || *meanwhile != nil {
 					t.Errorf("%s with %s, %s meanwhile: %d %s", r.name, credential, state, got.StatusCode, code)
 				}
 				if cleared := strings.Contains(got.cookies(), "__Host-Http-jotgate-refresh="); cleared != strings.Contains(credential, "cookie") {
@@ -43,9 +41,7 @@ func TestEndedMeanwhile(t *testing.T) {
 func TestAdministratorEndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
-	a.administer()
-	var meanwhile func()
-	a.beforeWriting(&meanwhile)
+	meanwhile := a.beforeWriting()
 	n := 0
 	for _, r := range accessRoutes(t) {
 		if r.method == http.MethodGet || r.class != "admin" {
@@ -60,9 +56,9 @@ func TestAdministratorEndedMeanwhile(t *testing.T) {
 		} {
 			n++
 			h := a.newHolder(n, tt.credential, "scope admin")
-			meanwhile = func() { a.bring(h, tt.credential, tt.state) }
+			*meanwhile = func() { a.bring(h, tt.credential, tt.state) }
 			got := a.present(h, r)
-			if code, _ := got.problem(); code != tt.want || meanwhile != nil {
+			if code, _ := got.problem(); code != tt.want || *meanwhile != nil {
 				t.Errorf("%s with %s, %s meanwhile: %d %s", r.name, tt.credential, tt.state, got.StatusCode, code)
 			}
 		}
@@ -72,8 +68,11 @@ func TestAdministratorEndedMeanwhile(t *testing.T) {
 	}
 }
 
-// beforeWriting has *do done once, just before the next transaction begins.
-func (a *api) beforeWriting(do *func()) {
+// beforeWriting makes an administrator, and returns where to put what is to be done once,
+// just before the next transaction begins.
+func (a *api) beforeWriting() *func() {
+	a.administer()
+	do := new(func())
 	inTx := a.gate.InTx
 	a.gate.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
 		if now := *do; now != nil {
@@ -82,4 +81,5 @@ func (a *api) beforeWriting(do *func()) {
 		}
 		return inTx(ctx, f)
 	}
+	return do
 }
