@@ -47,11 +47,7 @@ URL into a file (--to-file), where other users of the machine do not see it.`,
 			if job.To, err = targetURL(cmd, job.To, toFile); err != nil {
 				return err
 			}
-			c, err := g.load(cmd)
-			if err != nil {
-				return err
-			}
-			log, err := g.quiet()
+			c, log, err := g.settings(cmd)
 			if err != nil {
 				return err
 			}

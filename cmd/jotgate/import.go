@@ -107,11 +107,7 @@ func (g *program) openRehearsal(cmd *cobra.Command) (*app.App, error) {
 		return a, err
 	}
 	fmt.Fprintf(g.err, "%v\nthe dry run goes by an empty one, which is not kept\n", err)
-	c, err := g.load(cmd)
-	if err != nil {
-		return nil, err
-	}
-	log, err := g.quiet()
+	c, log, err := g.settings(cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -166,11 +166,7 @@ func (g *program) openFound(cmd *cobra.Command) (*app.App, error) { return g.ope
 
 // opened builds the program for a command that runs beside a server, or without one.
 func (g *program) opened(cmd *cobra.Command, may bool) (*app.App, error) {
-	c, err := g.load(cmd)
-	if err != nil {
-		return nil, err
-	}
-	log, err := g.quiet()
+	c, log, err := g.settings(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +188,16 @@ func (g *program) tellMade(c config.Config) {
 		place = "at " + path
 	}
 	fmt.Fprintln(g.err, "made a new database", place)
+}
+
+// settings loads the configuration of a command, and makes its log.
+func (g *program) settings(cmd *cobra.Command) (config.Config, *slog.Logger, error) {
+	c, err := g.load(cmd)
+	if err != nil {
+		return c, nil, err
+	}
+	log, err := g.quiet()
+	return c, log, err
 }
 
 // quiet logs warnings only.
