@@ -33,7 +33,8 @@ var docsFiles embed.FS
 type asset struct {
 	body              []byte
 	contentType, etag string
-	gzipped           bool
+	// plain returns the other form of a file that is kept compressed; nil for the others.
+	plain func() (asset, error)
 }
 
 // assets are the files of a page by name. The page itself has none.
@@ -47,13 +48,17 @@ func newAssets(files map[string][]byte) assets {
 	all := make(assets, len(files))
 	for file, body := range files {
 		name, gzipped := strings.CutSuffix(file, ".gz")
-		all[name] = asset{body: body, contentType: types[path.Ext(name)], etag: etagOf(body), gzipped: gzipped}
+		a := asset{body: body, contentType: types[path.Ext(name)], etag: etagOf(body)}
+		if gzipped {
+			a.plain = sync.OnceValues(a.inflated)
+		}
+		all[name] = a
 	}
 	all[""] = all["index.html"]
 	return all
 }
 
-// inflated returns the other form of a file that is kept compressed.
+// inflated returns the other form of a compressed file.
 func (a asset) inflated() (asset, error) {
 	r, err := gzip.NewReader(bytes.NewReader(a.body))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -112,6 +113,23 @@ func TestCompressedFiles(t *testing.T) {
 			t.Errorf("%q: %d bytes, %.20q", accept, len(body), body)
 		}
 		a.do("GET", file, nil, "Accept-Encoding: "+accept, "If-None-Match: "+got.Header.Get("ETag")).want(t, 304, "")
+	}
+}
+
+// TestPlainFormIsMadeOnce: whoever declines the compressed form of a file asks for no
+// more work than others.
+func TestPlainFormIsMadeOnce(t *testing.T) {
+	a := newAPI(t)
+	const file = "/docs/swagger-ui-bundle.js"
+	size := len(a.do("GET", file, nil, "Accept-Encoding: identity").want(t, 200, "").body)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 4 {
+		a.do("HEAD", file, nil, "Accept-Encoding: identity").want(t, 200, "")
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > uint64(size) {
+		t.Errorf("%d bytes were allocated for the headers of a file of %d", got, size)
 	}
 }
 

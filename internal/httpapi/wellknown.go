@@ -62,11 +62,11 @@ func page(files assets, policy string) func(*gin.Context) error {
 		if !ok {
 			return errNoRoute
 		}
-		if f.gzipped {
+		if f.plain != nil {
 			c.Writer.Header().Add("Vary", "Accept-Encoding")
 			if acceptsGzip(c.Request.Header.Values("Accept-Encoding")) {
 				c.Header("Content-Encoding", "gzip")
-			} else if f, err = f.inflated(); err != nil {
+			} else if f, err = f.plain(); err != nil {
 				return err
 			}
 		}
