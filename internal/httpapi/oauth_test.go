@@ -95,6 +95,20 @@ func TestClientCredentials(t *testing.T) {
 	})
 }
 
+// TestCharsetOfAForm: some clients name their own default, which changes nothing, and what is
+// no UTF-8 is refused whatever they call it.
+func TestCharsetOfAForm(t *testing.T) {
+	a := newAPI(t)
+	p := a.program([]string{"a"})
+	for charset, status := range map[string]int{"UTF-8": 200, "ISO-8859-1": 200, "us-ascii": 200, "utf-16": 415} {
+		kind := "Content-Type: application/x-www-form-urlencoded; charset=" + charset
+		a.do("POST", "/oauth/token", "grant_type=client_credentials", kind, p.basic()).want(t, status, "")
+		if status == 200 {
+			a.do("POST", "/oauth/token", "grant_type=client_credentials&scope=%e9", kind, p.basic()).wantError(t, 400, "invalid_request")
+		}
+	}
+}
+
 func TestTokenRequestRefused(t *testing.T) {
 	a := newAPI(t)
 	p, other := a.program([]string{"a"}), a.program(nil)

@@ -63,8 +63,13 @@ func isForm(h http.Header) bool {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return false
 	}
-	charset, given := params["charset"]
-	return !given || strings.EqualFold(charset, "utf-8")
+	// The type has no such parameter, and some clients name their own default. What these
+	// have in common is ASCII, and values are looked at once they are decoded.
+	switch strings.ToLower(params["charset"]) {
+	case "", "utf-8", "us-ascii", "iso-8859-1":
+		return true
+	}
+	return false
 }
 
 // client returns who a request says it is from: by Basic authentication, whose
