@@ -30,7 +30,7 @@ var (
 const Prefix = "jg_"
 
 const (
-	// MaxPerUser is how many keys a user may have.
+	// MaxPerUser is how many keys a user may have. One that has expired gives way to a new one.
 	MaxPerUser = 100
 	// MinLife is the shortest life of a key that expires.
 	MinLife = time.Second
@@ -52,6 +52,9 @@ type Key struct {
 	ExpiresAt  time.Time // zero for one that does not expire
 	LastUsedAt time.Time // zero for one that was not used; up to a minute old
 }
+
+// expired reports whether k opens nothing any more at now.
+func (k Key) expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }
 
 // Store keeps keys. Its methods join the transaction that ctx carries, if any.
 type Store interface {

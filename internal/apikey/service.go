@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,7 +62,9 @@ func (s *Service) Create(ctx context.Context, userID string, d Draft) (Key, stri
 		return Key{}, "", fmt.Errorf("apikey: count keys: %w", err)
 	}
 	if len(have) >= MaxPerUser {
-		return Key{}, "", ErrTooMany
+		if err := s.makeRoom(ctx, have); err != nil {
+			return Key{}, "", err
+		}
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -81,6 +84,21 @@ func (s *Service) Create(ctx context.Context, userID string, d Draft) (Key, stri
 	return k, secret, nil
 }
 
+// makeRoom deletes the oldest of a user's keys that have expired, which would stay for a
+// while to be looked at. It returns [ErrTooMany] if none has.
+func (s *Service) makeRoom(ctx context.Context, have []Key) error {
+	now := s.now()
+	for _, k := range slices.Backward(have) {
+		if k.expired(now) {
+			if err := s.Store.Delete(ctx, k.ID, k.UserID); err != nil && !errors.Is(err, ErrNotFound) {
+				return fmt.Errorf("apikey: delete an expired key: %w", err)
+			}
+			return nil
+		}
+	}
+	return ErrTooMany
+}
+
 // Find returns the key that secret is, or [ErrInvalid]. What does not have the
 // right checksum costs no look-up.
 func (s *Service) Find(ctx context.Context, secret string) (Key, error) {
@@ -94,7 +112,7 @@ func (s *Service) Find(ctx context.Context, secret string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("apikey: look up key: %w", err)
 	}
-	if !k.ExpiresAt.IsZero() && !s.now().Before(k.ExpiresAt) {
+	if k.expired(s.now()) {
 		return Key{}, ErrInvalid
 	}
 	return k, nil

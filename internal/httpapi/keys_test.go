@@ -213,6 +213,28 @@ func TestAPIKeysAreBounded(t *testing.T) {
 	if got[201] != 1 || got[409] != 3 {
 		t.Errorf("statuses = %v", got)
 	}
+	if r := a.do("POST", "/v1/api-keys", object{"name": "k"}, ada); !strings.Contains(r.text(t, "detail"), "100 keys") {
+		t.Errorf("the refusal does not say what to do: %s", r.text(t, "detail"))
+	}
+}
+
+// Keys that have expired are still listed for a while, and keep nobody from making others.
+func TestExpiredAPIKeysMakeRoom(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	ada := a.login("ada", "bearer").bearer(t)
+	lasting, _ := a.key(ada, object{"name": "lasting"})
+	for range 99 {
+		a.key(ada, object{"name": "short", "expires_in": 1})
+	}
+	a.step(time.Second)
+	for range 3 {
+		a.key(ada, object{"name": "new"})
+	}
+	a.do("GET", "/v1/me", nil, lasting).want(t, 200, "")
+	if n := len(a.do("GET", "/v1/api-keys", nil, ada).at(t, "api_keys").([]any)); n != 100 {
+		t.Errorf("%d keys are kept", n)
+	}
 }
 
 // What cannot be written down keeps nobody out.

@@ -133,7 +133,6 @@ var codes = []struct {
 	{session.ErrNotFound, "not-found"},
 	{apikey.ErrInvalid, "invalid-token"},
 	{apikey.ErrNotFound, "not-found"},
-	{apikey.ErrTooMany, "conflict"},
 	{client.ErrNotFound, "not-found"},
 	{bearer.ErrNoCredentials, "no-credentials"},
 	{bearer.ErrMalformedRequest, "invalid-request"},
@@ -185,6 +184,9 @@ func problemOf(err error) problem {
 			return newProblem("weak-password", "", found...)
 		}
 		return newProblem("invalid-fields", "", found...)
+	}
+	if errors.Is(err, apikey.ErrTooMany) {
+		return newProblem("conflict", fmt.Sprintf("A user has at most %d keys; delete one first.", apikey.MaxPerUser))
 	}
 	for _, row := range codes {
 		if errors.Is(err, row.err) {
