@@ -91,6 +91,9 @@ func checkText(text []byte) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return malformed("The body has a member twice.")
+		}
 		if err != nil {
 			return malformed("The body is not JSON.")
 		}

@@ -65,7 +65,10 @@ func TestStrictJSON(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := *a
 			a.T = t
-			a.do("POST", "/v1/login", tt.body, tt.headers...).want(t, tt.status, tt.code)
+			got := a.do("POST", "/v1/login", tt.body, tt.headers...).want(t, tt.status, tt.code)
+			if strings.Contains(tt.name, "twice") != strings.Contains(string(got.body), "member twice") {
+				t.Errorf("%s", got.body)
+			}
 		})
 	}
 }
