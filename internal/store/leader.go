@@ -31,22 +31,24 @@ const leaveTimeout = 2 * time.Second
 // On SQLite everybody leads: one process is what it is for, and two that meet
 // there do some work twice, each step in a transaction that sees the other's.
 func (db *DB) AsLeader(ctx context.Context, d Duty, f func(ctx context.Context) error) (led bool, err error) {
-	return db.dialect.lead(ctx, d, f)
+	return db.dialect.lead(ctx, db.timeout, d, f)
 }
 
-func (*sqliteDialect) lead(ctx context.Context, _ Duty, f func(ctx context.Context) error) (bool, error) {
+func (*sqliteDialect) lead(ctx context.Context, _ time.Duration, _ Duty, f func(ctx context.Context) error) (bool, error) {
 	return true, f(ctx)
 }
 
 // lead holds a lock that lives as long as a connection of its own, which goes
 // back to no pool. The server probes that connection, so that a machine that is cut
-// off leads for half a minute more and not for two hours.
-func (d *postgresDialect) lead(ctx context.Context, duty Duty, f func(ctx context.Context) error) (led bool, err error) {
+// off leads for half a minute more and not for two hours. patience bounds the asking.
+func (d *postgresDialect) lead(ctx context.Context, patience time.Duration, duty Duty, f func(ctx context.Context) error) (led bool, err error) {
 	conf := d.conf.Copy()
 	maps.Copy(conf.RuntimeParams, map[string]string{
 		"statement_timeout": "5s", "tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
 	})
-	conn, err := pgx.ConnectConfig(ctx, conf)
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(asking, conf)
 	if err != nil {
 		return false, wrap(ctx, "reach the database to lead", err)
 	}
@@ -55,7 +57,7 @@ func (d *postgresDialect) lead(ctx context.Context, duty Duty, f func(ctx contex
 		defer cancel()
 		err = errors.Join(err, conn.Close(leaving))
 	}()
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(duty)).Scan(&led); err != nil || !led {
+	if err := conn.QueryRow(asking, "SELECT pg_try_advisory_lock($1)", int64(duty)).Scan(&led); err != nil || !led {
 		return false, wrap(ctx, "ask to lead", err)
 	}
 	leading, stop := context.WithCancelCause(ctx)

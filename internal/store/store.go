@@ -85,7 +85,7 @@ type dialect interface {
 	// turn waits, in the transaction q, until no other one holds the same turn.
 	turn(q *gorm.DB, t turn) error
 	// lead is [DB.AsLeader].
-	lead(ctx context.Context, d Duty, f func(ctx context.Context) error) (bool, error)
+	lead(ctx context.Context, patience time.Duration, d Duty, f func(ctx context.Context) error) (bool, error)
 	// pools names the connection pools.
 	pools() map[string]*sql.DB
 }

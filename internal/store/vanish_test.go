@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/url"
 	"sync"
@@ -18,19 +20,20 @@ import (
 type tunnel struct {
 	net.Listener
 
-	target string
-	mu     sync.Mutex
-	pairs  []*[2]net.Conn
-	lost   chan struct{}
+	target  string
+	swallow string // what goes after a text with this in it is not handed on either
+	mu      sync.Mutex
+	pairs   []*[2]net.Conn
+	lost    chan struct{}
 }
 
-func newTunnel(t *testing.T, target string) *tunnel {
+func newTunnel(t *testing.T, target, swallow string) *tunnel {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &tunnel{Listener: l, target: target, lost: make(chan struct{})}
+	w := &tunnel{Listener: l, target: target, swallow: swallow, lost: make(chan struct{})}
 	var accepting, serving sync.WaitGroup
 	accepting.Go(func() { w.accept(&serving) })
 	t.Cleanup(func() {
@@ -62,15 +65,18 @@ func (w *tunnel) accept(serving *sync.WaitGroup) {
 		lost := w.lost
 		w.pairs = append(w.pairs, &[2]net.Conn{client, server})
 		w.mu.Unlock()
-		serving.Go(func() { carry(server, client, lost) })
-		serving.Go(func() { carry(client, server, lost) })
+		serving.Go(func() { w.carry(server, client, lost) })
+		serving.Go(func() { w.carry(client, server, lost) })
 	}
 }
 
-func carry(to, from net.Conn, lost <-chan struct{}) {
+func (w *tunnel) carry(to, from net.Conn, lost <-chan struct{}) {
 	text := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(text)
+		if w.swallow != "" && bytes.Contains(text[:n], []byte(w.swallow)) {
+			w.block()
+		}
 		select {
 		case <-lost:
 			if err != nil {
@@ -101,7 +107,7 @@ func TestHostThatVanishes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	way := newTunnel(t, u.Host)
+	way := newTunnel(t, u.Host, "")
 	u.Host = way.Addr().String()
 	db := openTest(t, u.String())
 	var together, done sync.WaitGroup
@@ -127,5 +133,26 @@ func TestHostThatVanishes(t *testing.T) {
 		if err != nil || (i == 0 && took > 2*pingPatience) || (i > 0 && took > pingPatience/2) {
 			t.Errorf("caller %d: after %s: %v", i, took, err)
 		}
+	}
+}
+
+// TestHostThatVanishesWhenAskedToLead: the question is given up, so that it is asked again.
+func TestHostThatVanishesWhenAskedToLead(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse(pgtest.DSN(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = newTunnel(t, u.Host, "pg_try_advisory_lock").Addr().String()
+	db, err := Open(t.Context(), Config{URL: u.String(), Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	led, err := db.AsLeader(t.Context(), Pruning, func(context.Context) error { return nil })
+	if _, ok := errors.AsType[*UnavailableError](err); led || !ok {
+		t.Errorf("AsLeader = %t, %v", led, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
 	}
 }
