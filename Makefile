@@ -42,13 +42,17 @@ platforms: ## Build for every platform of a release
 	@set -e; for p in $$(sed -n 's/^      - \([a-z0-9]*_[a-z0-9]*\)$$/\1/p' .goreleaser.yaml); do \
 	  echo $$p; CGO_ENABLED=0 GOOS=$${p%_*} GOARCH=$${p#*_} go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$p/ ./cmd/jotgate; done
 
+# Many tests wait for a server or for time to pass: three packages at once keep two cores busy. What
+# vet finds, the linters do.
 test: ## Run all tests, built as shipped
-	CGO_ENABLED=0 go test ./...
+	CGO_ENABLED=0 go test -vet=off -p 3 ./...
 
-# internal/clustertest drives programs as shipped, in which there is no detector. The C is SQLite's,
-# which comes along with GORM's dialector: it has to compile, and nobody calls it.
-race: ## Run all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 CGO_CFLAGS=-O0 go test -race -vet=off -p 3 $$(go list ./... | grep -v /internal/clustertest$$)
+# internal/clustertest drives programs as shipped, in which there is no detector. The others here read
+# files, or have a browser, Python or Node ask for one thing after another. The C is SQLite's, which
+# comes along with GORM's dialector: it has to compile, and nobody calls it.
+NO_RACES := /internal/(clustertest|deploytest|djangotest|mutants|web/browsertest)$$|/pkg/js
+race: ## Run the tests under the race detector that run things at once (needs a C compiler)
+	CGO_ENABLED=1 CGO_CFLAGS=-O0 go test -race -vet=off -p 3 $$(go list ./... | grep -vE '$(NO_RACES)')
 
 lint: ## Run the linters
 	$(TOOL) golangci-lint run ./...
