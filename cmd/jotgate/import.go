@@ -99,19 +99,22 @@ func (t *importTarget) close() error {
 	return t.app.Close()
 }
 
-// openRehearsal is [program.openFound], but where there is no database it goes by an empty
+// openRehearsal is [program.openFound], but where no installation is yet it goes by an empty
 // one that is gone when the program is closed.
 func (g *program) openRehearsal(cmd *cobra.Command) (*app.App, error) {
-	a, err := g.openFound(cmd)
-	if !errors.Is(err, app.ErrNoDatabase) {
-		return a, err
-	}
-	fmt.Fprintf(g.err, "%v\nthe dry run goes by an empty one, which is not kept\n", err)
 	c, log, err := g.settings(cmd)
 	if err != nil {
 		return nil, err
 	}
-	return app.NewScratch(cmd.Context(), c, build(), log)
+	switch missing := app.FindKeys(cmd.Context(), c, log); {
+	case missing == nil:
+		return app.New(cmd.Context(), c, build(), log)
+	case !errors.Is(missing, app.ErrNoDatabase):
+		return nil, missing
+	default:
+		fmt.Fprintf(g.err, "%v\nthe dry run goes by an empty one, which is not kept\n", missing)
+		return app.NewScratch(cmd.Context(), c, build(), log)
+	}
 }
 
 // writeReport quotes what comes from there: it may hold what moves a terminal's

@@ -37,7 +37,24 @@ func FindDatabase(c config.Config) (string, error) {
 // FindTables returns [ErrNoDatabase] if the database of c has no tables yet, and another
 // error if they are older than this program: a migration may lock out the replicas that
 // run on them, so that only what is told to migrate does. It makes and changes nothing.
-func FindTables(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
+func FindTables(ctx context.Context, c config.Config, log *slog.Logger) error {
+	return find(ctx, c, log, func(*store.DB) error { return nil })
+}
+
+// FindKeys is FindTables, but returns [ErrNoDatabase] as well if the tables hold no signing
+// key: whoever opens them makes one.
+func FindKeys(ctx context.Context, c config.Config, log *slog.Logger) error {
+	return find(ctx, c, log, func(db *store.DB) error {
+		have, err := db.Keys().All(ctx)
+		if err == nil && len(have) == 0 {
+			err = fmt.Errorf("%w: its tables hold no signing key; jotgate serve makes one", ErrNoDatabase)
+		}
+		return err
+	})
+}
+
+// find has a database judged that has the tables of this program.
+func find(ctx context.Context, c config.Config, log *slog.Logger, judge func(*store.DB) error) (err error) {
 	path, err := FindDatabase(c)
 	if err != nil {
 		return err
@@ -49,16 +66,18 @@ func FindTables(ctx context.Context, c config.Config, log *slog.Logger) (err err
 	defer func() { err = errors.Join(err, db.Close()) }()
 	s, err := db.MigrationStatus(ctx)
 	switch {
-	case err == nil && s.Current == 0:
+	case err != nil:
+		return err
+	case s.Current == 0:
 		place := "in PostgreSQL: that of database.url"
 		if path != "" {
 			place = "at " + path + ": the file"
 		}
 		return fmt.Errorf("%w %s has no tables; jotgate serve, migrate up or user create makes them", ErrNoDatabase, place)
-	case err == nil && s.Pending() > 0:
+	case s.Pending() > 0:
 		return fmt.Errorf("the database is at migration %d of %d; run jotgate migrate up first (operating.md, Upgrade)", s.Current, s.Latest)
 	}
-	return err
+	return judge(db)
 }
 
 // OpenStore opens the database of c, in a data directory that it makes, and
