@@ -194,7 +194,7 @@ func checkOrigin(s string) error {
 // name of ASCII labels. Browsers take a name that ends in a number for an address.
 func isHost(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
-		return a.String() == host
+		return a.String() == host && !a.Is4In6()
 	}
 	last := ""
 	for last = range strings.SplitSeq(host, ".") {
@@ -202,7 +202,8 @@ func isHost(host string) bool {
 			return false
 		}
 	}
-	return strings.Trim(last, "0123456789") != ""
+	digits, hex := strings.CutPrefix(last, "0x")
+	return strings.Trim(digits, "0123456789") != "" && (!hex || strings.Trim(digits, "0123456789abcdef") != "")
 }
 
 func isPort(port string) bool {
