@@ -53,8 +53,8 @@ type Key struct {
 	LastUsedAt time.Time // zero for one that was not used; up to a minute old
 }
 
-// expired reports whether k opens nothing any more at now.
-func (k Key) expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }
+// Over reports whether the key has expired.
+func (k Key) Over(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }
 
 // Store keeps keys. Its methods join the transaction that ctx carries, if any.
 type Store interface {

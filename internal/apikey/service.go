@@ -89,7 +89,7 @@ func (s *Service) Create(ctx context.Context, userID string, d Draft) (Key, stri
 func (s *Service) makeRoom(ctx context.Context, have []Key) error {
 	now := s.now()
 	for _, k := range slices.Backward(have) {
-		if k.expired(now) {
+		if k.Over(now) {
 			if err := s.Store.Delete(ctx, k.ID, k.UserID); err != nil && !errors.Is(err, ErrNotFound) {
 				return fmt.Errorf("apikey: delete an expired key: %w", err)
 			}
@@ -112,7 +112,7 @@ func (s *Service) Find(ctx context.Context, secret string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("apikey: look up key: %w", err)
 	}
-	if k.expired(s.now()) {
+	if k.Over(s.now()) {
 		return Key{}, ErrInvalid
 	}
 	return k, nil

@@ -52,7 +52,7 @@ func (g *Gate) keyUser(ctx context.Context, id user.ID) (user.User, error) {
 
 // KeyScopes returns what the API key that who presented may do now; nobody else changes
 // that while a transaction that ctx carries goes on. It returns [apikey.ErrInvalid] if the
-// key is gone, or its user is or may not sign in.
+// key is gone or over, or its user is gone or may not sign in.
 func (g *Gate) KeyScopes(ctx context.Context, who Caller) ([]string, error) {
 	u, err := g.keyUser(ctx, who.User.ID)
 	if err != nil {
@@ -62,7 +62,7 @@ func (g *Gate) KeyScopes(ctx context.Context, who Caller) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gate: look up key: %w", err)
 	}
-	i := slices.IndexFunc(keys, func(k apikey.Key) bool { return k.ID == who.Key.ID })
+	i := slices.IndexFunc(keys, func(k apikey.Key) bool { return k.ID == who.Key.ID && !k.Over(g.Now()) })
 	if i < 0 {
 		return nil, apikey.ErrInvalid
 	}

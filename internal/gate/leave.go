@@ -20,6 +20,9 @@ type Caller struct {
 	User    user.User
 	Session session.Session
 	Key     *apikey.Key
+	// Good, if it is not nil, returns an error if the access token of the request is good
+	// no more. It is asked in the transaction, once nobody else changes what the rows say.
+	Good func(ctx context.Context) error
 }
 
 // signedIn returns [ErrSessionNeeded] for a program.
@@ -62,13 +65,16 @@ func (g *Gate) again(ctx context.Context, who Caller) (user.User, error) {
 
 // commitAs is Commit for what a user in a session does, or returns [ErrSessionNeeded]. Once
 // the session is over it does nothing and returns [session.ErrEnded]: whoever ended it was
-// told that it can do no more.
+// told that it can do no more. So it does once the token is good no more, with Good's error.
 func (g *Gate) commitAs(ctx context.Context, who Caller, act func(ctx context.Context, u user.User) (flow.Outcome, error)) error {
 	if err := who.signedIn(); err != nil {
 		return err
 	}
 	return g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		u, err := g.again(ctx, who)
+		if err == nil && who.Good != nil {
+			err = who.Good(ctx)
+		}
 		if err != nil {
 			return flow.Outcome{}, err
 		}

@@ -114,6 +114,9 @@ func (a *api) bring(h *holder, credential, state string) {
 			}
 		}
 		a.must(a.keys.Reload(ctx))
+	case "epoch bumped":
+		a.must(a.gate.BumpEpoch(ctx, func(int) {}))
+		a.step(time.Second) // tokens from now on are good
 	case "role taken away":
 		a.must(a.gate.SetRoles(ctx, id, nil))
 	case "revoked":

@@ -75,6 +75,7 @@ func (s *server) caller(h func(*gin.Context, gate.Caller) error) func(*gin.Conte
 		}
 		who, err := s.Gate.Caller(c.Request.Context(), claims.SessionID, claims.Subject)
 		if err == nil {
+			who.Good = s.stillGood(c)
 			err = h(c, who)
 		}
 		if err != nil {
@@ -150,13 +151,27 @@ func (s *server) actor(c *gin.Context, g granted) oauth.Actor {
 		}}
 	}
 	claims, _ := ginbearer.Claims(c)
+	good := s.stillGood(c)
 	return oauth.Actor{ID: g.clientID, Good: func(ctx context.Context) error {
 		alive, err := s.OAuth.Alive(ctx, oauth.Token{Subject: claims.Subject, SessionID: claims.SessionID, IssuedAt: claims.IssuedAt})
-		if err == nil && !alive {
-			err = session.ErrEnded
+		switch {
+		case err != nil:
+			return err
+		case !alive:
+			return session.ErrEnded
 		}
-		return err
+		return good(ctx)
 	}}
+}
+
+// stillGood returns what judges anew the access token that c came with: since it was let in
+// it may have expired or been revoked, alone or with its signing key. That asks no database:
+// of what another replica revoked it learns from the feed, as a request does that comes only now.
+func (s *server) stillGood(c *gin.Context) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := s.guard.Check(c.Request.WithContext(ctx))
+		return err
+	}
 }
 
 // nothing reads a body without members, which may be absent.

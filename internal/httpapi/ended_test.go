@@ -3,13 +3,15 @@ package httpapi_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // TestEndedMeanwhile brings what each writing request of a signed-in user came with to its
-// end when the request is about to commit. That has to be answered as if it had been so from
-// the beginning: a route that is not, does not look again in its transaction.
+// end when the request is about to commit, the session or the token alone. That has to be
+// answered as if it had been so from the beginning: a route that is not, does not look again
+// in its transaction.
 func TestEndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
@@ -20,7 +22,7 @@ func TestEndedMeanwhile(t *testing.T) {
 			continue
 		}
 		for _, credential := range []string{"access token", "access cookie"} {
-			for _, state := range deadSessions() {
+			for _, state := range append(deadSessions(), "role taken away", "expired", "signing key revoked") {
 				n++
 				h := a.newHolder(n, credential, "live")
 				*meanwhile = func() { a.bring(h, credential, state) }
@@ -28,8 +30,11 @@ func TestEndedMeanwhile(t *testing.T) {
 				if code, _ := got.problem(); code != "invalid-token" || *meanwhile != nil {
 					t.Errorf("%s with %s, %s meanwhile: %d %s", r.name, credential, state, got.StatusCode, code)
 				}
-				if cleared := strings.Contains(got.cookies(), "__Host-Http-jotgate-refresh="); cleared != strings.Contains(credential, "cookie") {
-					t.Errorf("%s with %s, %s meanwhile: cookies %q", r.name, credential, state, got.cookies())
+				cookie, over := credential == "access cookie", slices.Contains(deadSessions(), state)
+				for name, want := range map[string]bool{"access": cookie, "refresh": cookie && over} {
+					if cleared := strings.Contains(got.cookies(), "__Host-Http-jotgate-"+name+"="); cleared != want {
+						t.Errorf("%s with %s, %s meanwhile: cookies %q", r.name, credential, state, got.cookies())
+					}
 				}
 			}
 		}
@@ -51,8 +56,13 @@ func TestAdministratorEndedMeanwhile(t *testing.T) {
 			{"API key", "revoked", "invalid-token"},
 			{"API key", "user disabled", "invalid-token"},
 			{"API key", "role taken away", "insufficient-scope"},
+			{"API key", "expired", "invalid-token"},
 			{"client token", "client deleted", "invalid-token"},
 			{"client token", "secret changed", "invalid-token"},
+			{"client token", "revoked", "invalid-token"},
+			{"client token", "expired", "invalid-token"},
+			{"client token", "signing key revoked", "invalid-token"},
+			{"client token", "epoch bumped", "invalid-token"},
 		} {
 			n++
 			h := a.newHolder(n, tt.credential, "scope admin")
