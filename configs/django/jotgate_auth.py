@@ -8,7 +8,7 @@ Copy this file into the project, and in its settings:
 Tokens are verified here, by the issuer's public keys; jotgate is not asked about a
 request. JOTGATE may also have AUDIENCE (left out, the issuer), JWKS_URL (where the
 keys are fetched; left out, below the issuer), ORIGINS (from which requests with the
-cookie may write; left out, the issuer alone) and USER (a dotted path: claims → user).
+cookie may write or open a WebSocket; left out, the issuer alone) and USER (a dotted path: claims → user).
 """
 import json
 import re
@@ -122,11 +122,18 @@ class JotgateAuthentication(authentication.BaseAuthentication):
             raise exceptions.AuthenticationFailed("The access token is not valid.") from None
 
     def same_origin(self, request):
-        if request.method in ("GET", "HEAD", "OPTIONS"):
+        if request.method in ("GET", "HEAD", "OPTIONS") and not self.opens_websocket(request.META):
             return True
         if request.META.get("HTTP_SEC_FETCH_SITE") == "same-origin":
             return True
         return request.META.get("HTTP_ORIGIN", "null") in set(setting("ORIGINS", [ISSUER])) - {"null"}
+
+    def opens_websocket(self, meta):
+        """What is written through the socket later shows no origin. A proxy may drop Upgrade; a browser always sends a
+        version."""
+        protocols = meta.get("HTTP_UPGRADE", "").lower().split(",")
+        return ("HTTP_SEC_WEBSOCKET_VERSION" in meta or "HTTP_SEC_WEBSOCKET_KEY" in meta
+                or "websocket" in map(str.strip, protocols))
 
 
 def has_role(role):

@@ -98,6 +98,23 @@ func crossSite(t *testing.T, s *site) {
 			t.Errorf("%s: %d %v, want %d", tt.name, got.status, got.body, tt.status)
 		}
 	}
+	for _, tt := range []struct {
+		name   string
+		header []string
+		status int
+	}{
+		{"a WebSocket", []string{"Upgrade", "websocket", "Connection", "Upgrade", "Sec-WebSocket-Key", "x", "Sec-WebSocket-Version", "13"}, 403},
+		{"a WebSocket whose Upgrade was dropped", []string{"Sec-WebSocket-Key", "x", "Sec-WebSocket-Version", "13", "Origin", "https://sibling.example.com"}, 403},
+		{"a WebSocket over HTTP/2", []string{"Sec-WebSocket-Version", "13", "Sec-Fetch-Site", "same-site"}, 403},
+		{"a key alone", []string{"Sec-WebSocket-Key", ""}, 403},
+		{"one of a list", []string{"Upgrade", "h2c, WebSocket", "Connection", "Upgrade"}, 403},
+		{"from here", []string{"Sec-WebSocket-Key", "x", "Sec-WebSocket-Version", "13", "Origin", s.origin}, 200},
+		{"another protocol", []string{"Upgrade", "h2c", "Connection", "Upgrade"}, 200},
+	} {
+		if got := s.do(t, "GET", whoami, "", append(tt.header, cookie...)...); got.status != tt.status {
+			t.Errorf("%s: %d %v, want %d", tt.name, got.status, got.body, tt.status)
+		}
+	}
 	bearer := s.bearer(t, "ada", apptest.Password)
 	if got := s.do(t, "POST", whoami, "", "Authorization", "Bearer "+bearer, "Sec-Fetch-Site", "cross-site"); got.status != 201 {
 		t.Errorf("bearer from another site: %d %v", got.status, got.body)

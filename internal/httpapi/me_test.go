@@ -229,6 +229,31 @@ func TestForwardAuthByTheMethodThatTheProxyNames(t *testing.T) {
 	}
 }
 
+// A proxy drops Upgrade where it asks, and passes the other headers of a handshake on.
+func TestForwardAuthForWebSockets(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	cookies, bearer := a.login("ada", "cookie").cookies(), a.login("ada", "bearer").bearer(t)
+	for name, handshake := range map[string][]string{
+		"whole":               {"Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: x", "X-Forwarded-Method: GET"},
+		"without Upgrade":     {"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: x", "X-Forwarded-Method: GET"},
+		"without a method":    {"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: x"},
+		"over HTTP/2":         {"Sec-WebSocket-Version: 13", "X-Forwarded-Method: CONNECT"},
+		"under another proxy": {"Upgrade: websocket", "X-Original-Method: GET"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask := func(headers ...string) answer {
+				return a.do("GET", "/v1/forward-auth", nil, append(handshake, headers...)...)
+			}
+			ask(cookies).want(t, 403, "csrf-rejected")
+			ask(cookies, "Origin: https://sibling.example.com", "Sec-Fetch-Site: same-site").want(t, 403, "csrf-rejected")
+			ask(cookies, "Origin: "+issuer).want(t, 204, "")
+			ask(cookies, sameOrigin).want(t, 204, "")
+			ask(bearer, "Origin: https://sibling.example.com").want(t, 204, "")
+		})
+	}
+}
+
 func TestRolesTakenAwayAreGoneAtOnce(t *testing.T) {
 	a := newAPI(t)
 	id := a.register("ada").text(t, "id")

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -55,12 +56,29 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.seen = append(a.seen, seen{r.Method, r.RequestURI, string(body), r.Header.Clone()})
 	a.mu.Unlock()
+	if r.Header.Get("Upgrade") != "" {
+		openSocket(w)
+		return
+	}
 	if status := r.URL.Query().Get("answer"); status != "" {
 		w.Header().Set("X-From", "application")
 		w.WriteHeader(map[string]int{"401": 401, "403": 403, "500": 500}[status])
 		return
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// openSocket answers a WebSocket's handshake, says something and goes.
+func openSocket(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfrom the socket")
+	if errors.Join(err, conn.Close()) != nil {
+		return // the client sees half of it
+	}
 }
 
 // taken returns what reached the application since it was last asked.

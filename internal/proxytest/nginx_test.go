@@ -54,6 +54,7 @@ func TestNginx(t *testing.T) {
 		"credentials are demanded":              credentialsAreDemanded,
 		"two Authorization headers are refused": twoHeadersAreRefused,
 		"writes by cookie show an origin":       writesShowAnOrigin,
+		"WebSockets show an origin":             webSocketsShowAnOrigin,
 		"a scope is demanded":                   scopesAreDemanded,
 		"browsers go to the login page":         browsersLogIn,
 		"paths are those that were judged":      pathsAreJudged,
@@ -191,6 +192,27 @@ func writesShowAnOrigin(t *testing.T, p *proxy, ada signedIn) {
 			p.wantPassed(t, p.do(t, "POST", "/api/orders", "", append(tt.headers, ada.bearer)...), ada)
 		})
 	}
+}
+
+func webSocketsShowAnOrigin(t *testing.T, p *proxy, ada signedIn) {
+	for _, path := range []string{"/api/live", "/live"} {
+		open := func(headers ...string) answer {
+			return p.do(t, "GET", path, "", append(headers, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")...)
+		}
+		p.wantRefused(t, open(ada.cookie), http.StatusForbidden, "csrf-rejected", "")
+		p.wantRefused(t, open(ada.cookie, "Origin: https://sibling.localhost"), http.StatusForbidden, "csrf-rejected", "")
+		p.wantRefused(t, open(), http.StatusUnauthorized, "no-credentials", realm)
+		for _, headers := range [][]string{{ada.cookie, "Origin: " + p.url}, {ada.bearer}} {
+			got := open(headers...)
+			if got.StatusCode != http.StatusSwitchingProtocols || got.body != "from the socket" {
+				t.Errorf("%s: %d %q through the socket", path, got.StatusCode, got.body)
+			}
+			if taken := p.app.taken(); len(taken) != 1 || taken[0].Header.Get("X-Auth-User-Id") != ada.userID {
+				t.Errorf("%s: the application saw %+v", path, taken)
+			}
+		}
+	}
+	p.wantPassed(t, p.do(t, "GET", "/api/orders", "", ada.bearer, "Upgrade: h2c", "Connection: Upgrade"), ada)
 }
 
 func scopesAreDemanded(t *testing.T, p *proxy, ada signedIn) {

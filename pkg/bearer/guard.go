@@ -14,8 +14,8 @@ import (
 type Guard struct {
 	Verifier *Verifier
 	// Origins are the origins from which a request with a cookie may change
-	// something: scheme, host and port, exactly as browsers send them. A service that
-	// takes no cookies leaves it empty.
+	// something or open a WebSocket: scheme, host and port, exactly as browsers send
+	// them. A service that takes no cookies leaves it empty.
 	Origins []string
 	// Refuse answers a request that err keeps out. Nil answers as RFC 6750, section 3
 	// says, with a problem document (RFC 9457).

@@ -111,14 +111,16 @@ func isToken68(s string) bool {
 	return true
 }
 
-// CheckOrigin returns [ErrCrossOrigin] unless r only reads (GET, HEAD, OPTIONS)
-// or shows that it comes from one of origins: by Sec-Fetch-Site: same-origin,
-// which a browser lets no page set, else by an Origin that equals one of them
-// exactly. A request that shows neither is refused.
+// CheckOrigin returns [ErrCrossOrigin] unless r only reads (GET, HEAD, OPTIONS, and
+// no WebSocket) or shows that it comes from one of origins: by Sec-Fetch-Site:
+// same-origin, which a browser lets no page set, else by an Origin that equals one
+// of them exactly. A request that shows neither is refused.
 func CheckOrigin(r *http.Request, origins []string) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return nil
+		if !opensWebSocket(r.Header) {
+			return nil
+		}
 	}
 	site := r.Header.Values("Sec-Fetch-Site")
 	switch {
@@ -133,4 +135,20 @@ func CheckOrigin(r *http.Request, origins []string) error {
 		return nil
 	}
 	return ErrCrossOrigin
+}
+
+// opensWebSocket reports whether a request with these headers asks for a WebSocket
+// (RFC 6455, section 4.1). That is a GET, and what is written through the socket
+// later shows no origin. A proxy that asks forward-auth drops Upgrade, as a header of
+// one connection, and passes the others on; a browser always sends a version.
+func opensWebSocket(h http.Header) bool {
+	if len(h["Sec-Websocket-Version"]) > 0 || len(h["Sec-Websocket-Key"]) > 0 {
+		return true
+	}
+	for protocol := range strings.SplitSeq(strings.Join(h["Upgrade"], ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
+			return true
+		}
+	}
+	return false
 }

@@ -111,6 +111,43 @@ func TestCheckOrigin(t *testing.T) {
 	}
 }
 
+// A handshake is a GET, and what goes through the socket later shows no origin.
+func TestCheckOriginOfWebSockets(t *testing.T) {
+	for name, tt := range map[string]struct {
+		headers []string
+		opens   bool
+	}{
+		"as a browser sends it":        {[]string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}, true},
+		"Upgrade alone":                {[]string{"Upgrade: websocket"}, true},
+		"in another case":              {[]string{"Upgrade: WebSocket"}, true},
+		"in a list":                    {[]string{"Upgrade: h2c,\twebsocket "}, true},
+		"in a second header":           {[]string{"Upgrade: h2c", "Upgrade: websocket"}, true},
+		"Upgrade dropped":              {[]string{"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}, true},
+		"over HTTP/2, without a key":   {[]string{"Sec-WebSocket-Version: 13"}, true},
+		"the key alone, and empty":     {[]string{"Sec-WebSocket-Key: "}, true},
+		"another protocol":             {[]string{"Upgrade: h2c", "Connection: Upgrade"}, false},
+		"part of a name":               {[]string{"Upgrade: websockets, my-websocket"}, false},
+		"a stream of events":           {[]string{"Accept: text/event-stream"}, false},
+		"a protocol that nobody opens": {[]string{"Sec-WebSocket-Protocol: chat"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+				for _, origin := range []string{"Origin: https://sibling.example.com", "Sec-Fetch-Site: same-site", "X-No: origin"} {
+					err := bearer.CheckOrigin(request(method, append(tt.headers, origin)...), []string{"https://app.example.com"})
+					if errors.Is(err, bearer.ErrCrossOrigin) != tt.opens {
+						t.Errorf("%s, %s: %v, want refused %t", method, origin, err, tt.opens)
+					}
+				}
+				for _, origin := range []string{"Origin: https://app.example.com", "Sec-Fetch-Site: same-origin"} {
+					if err := bearer.CheckOrigin(request(method, append(tt.headers, origin)...), []string{"https://app.example.com"}); err != nil {
+						t.Errorf("%s, %s: %v", method, origin, err)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestGuard(t *testing.T) {
 	k := newKeys(t)
 	g := &bearer.Guard{Verifier: k.verifier(t), Origins: []string{"https://app.example.com"}}

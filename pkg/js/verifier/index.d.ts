@@ -35,8 +35,8 @@ export interface Options {
   /** How far the clocks of issuer and verifier may differ, in seconds: 30 by default, 60 at most. */
   leeway?: number;
   /**
-   * The origins from which a request with a cookie may change something: scheme, host and port, exactly as browsers
-   * send them. A service that takes no cookies leaves it out.
+   * The origins from which a request with a cookie may change something or open a WebSocket: scheme, host and port,
+   * exactly as browsers send them. A service that takes no cookies leaves it out.
    */
   origins?: string[];
   /** Whether a token that is otherwise valid is to be refused. By default none is until it expires. */

@@ -58,15 +58,15 @@ function cookie(req, name) {
 }
 
 /**
- * Throws unless the request only reads (GET, HEAD, OPTIONS) or shows that it comes from one of origins: by
- * Sec-Fetch-Site: same-origin, which a browser lets no page set, else by an Origin that equals one of them exactly. A
+ * Throws unless the request only reads (GET, HEAD, OPTIONS, and no WebSocket) or shows that it comes from one of origins:
+ * by Sec-Fetch-Site: same-origin, which a browser lets no page set, else by an Origin that equals one of them exactly. A
  * request that shows neither is refused.
  *
  * @param {import('node:http').IncomingMessage} req
  * @param {string[]} origins
  */
 export function checkOrigin(req, origins) {
-  if (['GET', 'HEAD', 'OPTIONS'].includes(req.method)) {
+  if (['GET', 'HEAD', 'OPTIONS'].includes(req.method) && !opensWebSocket(req)) {
     return;
   }
   const site = values(req, 'sec-fetch-site');
@@ -81,4 +81,11 @@ export function checkOrigin(req, origins) {
   if (origin.length !== 1 || ['', 'null'].includes(origin[0]) || !origins.includes(origin[0])) {
     throw new CrossOriginError();
   }
+}
+
+// Whether a request asks for a WebSocket (RFC 6455, section 4.1). That is a GET, and what is written through the socket
+// later shows no origin. A proxy may drop Upgrade, as a header of one connection; a browser always sends a version.
+function opensWebSocket(req) {
+  return ['sec-websocket-version', 'sec-websocket-key'].some((name) => values(req, name).length > 0)
+    || values(req, 'upgrade').join().split(',').some((protocol) => protocol.trim().toLowerCase() === 'websocket');
 }

@@ -51,6 +51,7 @@ test('a request presents one credential, in the way it was issued for', async (t
   const cookieToken = await issuer.token(key, { mode: 'cookie' });
   const header = ['Authorization', `Bearer ${token}`];
   const cookie = ['Cookie', `${COOKIE_NAME}=${cookieToken}`];
+  const handshake = ['Upgrade', 'websocket', 'Sec-WebSocket-Version', '13', 'Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='];
   const cases = [
     ['header', 'POST', header, 200, 'none'],
     ['scheme in another case', 'GET', ['Authorization', `bEaReR ${token}`], 200, 'none'],
@@ -78,6 +79,15 @@ test('a request presents one credential, in the way it was issued for', async (t
     ['cookie that writes, said twice', 'POST', [...cookie, 'Sec-Fetch-Site', 'same-origin', 'Sec-Fetch-Site', 'cross-site'], 403, 'none'],
     ['cookie that writes, another origin', 'PUT', [...cookie, 'Origin', 'https://app.example.com.evil.example'], 403, 'none'],
     ['cookie that writes, null', 'PATCH', [...cookie, 'Origin', 'null'], 403, 'none'],
+    ['cookie that opens a WebSocket, silent', 'GET', [...cookie, ...handshake], 403, 'none'],
+    ['cookie that opens a WebSocket, same site', 'GET', [...cookie, ...handshake, 'Origin', 'https://b.example.com'], 403, 'none'],
+    ['cookie that opens a WebSocket, listed origin', 'GET', [...cookie, ...handshake, 'Origin', 'https://app.example.com'], 200, 'none'],
+    ['cookie that opens a WebSocket, same origin', 'GET', [...cookie, ...handshake, 'Sec-Fetch-Site', 'same-origin'], 200, 'none'],
+    ['header that opens a WebSocket', 'GET', [...header, ...handshake], 200, 'none'],
+    ['cookie with the version of a WebSocket alone', 'GET', [...cookie, 'sec-websocket-version', '13'], 403, 'none'],
+    ['cookie with the key of a WebSocket alone', 'HEAD', [...cookie, 'Sec-WebSocket-Key', 'x'], 403, 'none'],
+    ['cookie that upgrades to one of a list', 'GET', [...cookie, 'Upgrade', 'h2c', 'Upgrade', 'x,\tWebSocket'], 403, 'none'],
+    ['cookie that upgrades to something else', 'GET', [...cookie, 'Upgrade', 'h2c, websockets'], 200, 'none'],
   ];
   for (const [name, method, headers, status, challenge, path = '/'] of cases) {
     await t.test(name, async () => {
