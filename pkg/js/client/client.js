@@ -416,9 +416,13 @@ function requestInit(method, body, headers = {}) {
   return { method, headers: { ...headers, 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
 }
 
-/** Returns the code with which the server refused a credential, or null. */
+/** Returns the code with which a credential was refused, if it was. An API may say so by jotgate's challenge alone. */
 async function refusalOf(answer) {
-  return answer.status === UNAUTHORIZED ? (await problemOf(answer.clone())).code : null;
+  if (answer.status !== UNAUTHORIZED) return null;
+  const { code } = await problemOf(answer.clone());
+  const challenge = answer.headers.get('WWW-Authenticate') ?? '';
+  if (code || !challenge.startsWith('Bearer realm="jotgate"')) return code;
+  return challenge.includes('error="invalid_token"') ? 'invalid-token' : 'no-credentials';
 }
 
 /** Returns what a good answer of jotgate says, and throws what another one says. */
@@ -432,9 +436,5 @@ async function read(answer) {
 
 async function problemOf(answer) {
   if (!/^application\/problem\+json\b/i.test(answer.headers.get('Content-Type') ?? '')) return {};
-  try {
-    return (await answer.json()) ?? {};
-  } catch {
-    return {};
-  }
+  return (await answer.json().catch(() => null)) ?? {};
 }
