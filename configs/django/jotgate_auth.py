@@ -10,7 +10,9 @@ request. JOTGATE may also have AUDIENCE (left out, the issuer), JWKS_URL (where 
 keys are fetched; left out, below the issuer), ORIGINS (from which requests with the
 cookie may write or open a WebSocket; left out, the issuer alone) and USER (a dotted path: claims → user).
 """
+import http.client
 import json
+import logging
 import re
 import threading
 import time
@@ -20,6 +22,7 @@ import jwt
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from rest_framework import authentication, exceptions, permissions
 
@@ -29,35 +32,49 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{1,300}(\.[A-Za-z0-9_-]{1,4096}){2}")
 REQUIRED = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "mode", "roles"]
 LEEWAY = 30  # seconds
 
+logger = logging.getLogger(__name__)
+
 
 class Unavailable(exceptions.APIException):
     status_code = 503
     default_detail = "The keys that tokens are verified with cannot be had."
+    wait = 10  # seconds, for Retry-After
 
 
 class Keys:
     """The issuer's keys, each with its one algorithm. They are fetched when they are five minutes old or one is not
-    among them, at most every ten seconds; while the issuer is away the old ones stay."""
+    among them, at most every ten seconds, by one thread, for which only those wait whose key is not there; while the
+    issuer is away the old ones stay."""
 
     def __init__(self, url):
         self.url, self.lock, self.keys = url, threading.Lock(), {}
         self.fetched = self.tried = float("-inf")
 
     def __getitem__(self, kid):
-        with self.lock:
-            now = time.monotonic()
-            if (now - self.fetched > 300 or kid not in self.keys) and now - self.tried > 10:
-                self.tried = now
-                try:
-                    with urllib.request.urlopen(self.url, timeout=5) as answer:
-                        found = json.loads(answer.read(1 << 16))["keys"]
-                    self.keys = {k["kid"]: (jwt.PyJWK(k).key, k["alg"]) for k in found if k["kty"] != "oct"}
-                    self.fetched = now
-                except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError):
-                    pass
-            if not self.keys:
-                raise Unavailable
-            return self.keys[kid]
+        if self.due(kid) and self.lock.acquire(blocking=kid not in self.keys):
+            try:
+                if self.due(kid):  # and not fetched by who had the lock
+                    self.fetch()
+            finally:
+                self.lock.release()
+        if not self.keys:
+            raise Unavailable
+        return self.keys[kid]
+
+    def due(self, kid):
+        now = time.monotonic()
+        return (now - self.fetched > 300 or kid not in self.keys) and now - self.tried > 10
+
+    def fetch(self):
+        try:
+            with urllib.request.urlopen(self.url, timeout=5) as answer:
+                found = json.loads(answer.read(1 << 16))["keys"]
+            self.keys = {k["kid"]: (jwt.PyJWK(k).key, k["alg"]) for k in found if k["kty"] != "oct"}
+            self.fetched = time.monotonic()
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, jwt.PyJWTError) as err:
+            logger.warning("no keys from %s: %r", self.url, err)
+        finally:
+            self.tried = time.monotonic()  # when it is over, so that who needs a new key waits for it
 
 
 def setting(name, default=None):
@@ -65,6 +82,8 @@ def setting(name, default=None):
 
 
 ISSUER = setting("ISSUER")
+if not ISSUER or ISSUER.endswith("/"):
+    raise ImproperlyConfigured('JOTGATE["ISSUER"] is the public URL of jotgate, without a slash at its end.')
 KEYS = Keys(setting("JWKS_URL", ISSUER + "/.well-known/jwks.json"))
 
 

@@ -309,4 +309,11 @@ func TestWithoutKeysNothingIsDecided(t *testing.T) {
 	if res.StatusCode != 503 {
 		t.Errorf("status %d, want 503", res.StatusCode)
 	}
+	if got := res.Header.Get("Retry-After"); got != "10" {
+		t.Errorf("Retry-After = %q", got)
+	}
+}
+
+func TestDjangoKeepsKeys(t *testing.T) {
+	newProject(t, "https://app.example.com", "https://app.example.com/jwks.json").manage(t, "", "shell", "-c", "import check_keys")
 }
