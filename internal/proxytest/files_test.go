@@ -53,6 +53,9 @@ func TestTraefik(t *testing.T) {
 			}
 		}
 	}
+	if rule := file.HTTP.Routers["reports"].Rule; !strings.Contains(rule, "(Path(`/api/reports`) || PathPrefix(`/api/reports/`))") {
+		t.Errorf("the demand for a scope is for %s", rule)
+	}
 	for name, r := range file.HTTP.Routers {
 		if file.HTTP.Services[r.Service] == nil || r.TLS == nil || len(r.EntryPoints) == 0 {
 			t.Errorf("router %s: %+v", name, r)
@@ -69,6 +72,9 @@ func TestTraefik(t *testing.T) {
 func TestCaddyfile(t *testing.T) {
 	text, err := os.ReadFile("../../configs/Caddyfile")
 	check(t, err)
+	if !regexp.MustCompile(`(?m)^\t@reports path /api/reports /api/reports/\*$(?s:.)*\bhandle @reports \{\n\t+import signed-in reports:read$`).Match(text) {
+		t.Error("the demand for a scope is not for /api/reports and what is below it")
+	}
 	var drops, copies []string
 	depth, guarded := 0, map[int]bool{}
 	for line := range strings.Lines(string(text)) {
