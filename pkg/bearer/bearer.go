@@ -5,6 +5,9 @@
 // request, in the Authorization header or in jotgate's cookie, and protects
 // handlers with it; package ginbearer does the same for Gin.
 //
+// It takes access tokens only. An API key says nothing by itself: a service that is to
+// take one asks jotgate, by introspection or through a proxy with forward-auth.
+//
 // The package asks nobody about a single token. Keys are fetched when there is
 // traffic, in the background and before they expire, so that a token waits for them
 // only if its kid is unknown or nobody has come for longer than the issuer lets them
