@@ -74,6 +74,51 @@ func TestRefreshThatTheDatabaseStalled(t *testing.T) {
 	})
 }
 
+// TestRefreshThatTheClientGaveUp has the client close its connection while the database is
+// at it, and come again when the grace of what was committed is over. That is no theft.
+func TestRefreshThatTheClientGaveUp(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		w.register(t, "ada")
+		phone := w.login(t, "ada", passOne)
+		ctx, cancel := context.WithCancel(t.Context())
+		giveUp := func() {
+			w.step(grace - 3*time.Second)
+			cancel()
+		}
+		rotate := w.RotateHolder
+		if pool := w.db.SQLDB()["postgres"]; pool != nil {
+			if _, err := pool.ExecContext(t.Context(), `
+CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER stall AFTER UPDATE ON sessions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.generation = 2) EXECUTE FUNCTION stall()`); err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(500*time.Millisecond, giveUp)
+		} else {
+			w.RotateHolder = func(ctx context.Context, r session.Rotation, use func(session.Session, user.User)) (session.Session, user.User, error) {
+				return rotate(ctx, r, func(s session.Session, u user.User) { // beside the commit
+					giveUp()
+					use(s, u)
+				})
+			}
+		}
+		if _, err := w.refresh(ctx, phone.Refresh, ""); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		<-ctx.Done()
+		w.RotateHolder = rotate
+		for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
+			if s, err := w.db.Sessions().ByID(t.Context(), phone.Session.ID); err != nil || s.Generation == 2 {
+				break
+			}
+		}
+		w.step(4 * time.Second)
+		if next, err := w.refresh(t.Context(), phone.Refresh, ""); err != nil || !w.valid(t, next) {
+			t.Errorf("again: %v", err)
+		}
+	})
+}
+
 // TestLogoutThatLandsLate is answered by an error, then somebody gives up waiting for the
 // database, then it is committed after all. Who tries again is told that it is done, and
 // it is so in this process.

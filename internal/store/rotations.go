@@ -44,7 +44,6 @@ type rotations struct {
 
 // rotating is one rotation.
 type rotating struct {
-	ctx    context.Context //nolint:containedctx // the caller's, who may leave before its turn
 	values []any
 	dest   []any
 	err    error
@@ -52,9 +51,11 @@ type rotating struct {
 }
 
 // do scans what rotateHolderFree returns for these values into dest. It returns errAlone
-// if nothing was changed. If it returns because ctx is over, dest may be written to yet.
+// if nothing was changed. Who gives up before a batch has their rotation leaves, and who
+// does so later waits for the batch all the same: when its outcome is known is when the
+// grace begins. If it returns because the database stalled, dest may be written to yet.
 func (r *rotations) do(ctx context.Context, values, dest []any) error {
-	m := &rotating{ctx: ctx, values: values, dest: dest, result: make(chan error, 1)}
+	m := &rotating{values: values, dest: dest, result: make(chan error, 1)}
 	r.mu.Lock()
 	r.waiting = append(r.waiting, m)
 	if r.batches < batchesAtOnce {
@@ -66,8 +67,28 @@ func (r *rotations) do(ctx context.Context, values, dest []any) error {
 	case err := <-m.result:
 		return err
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	cause := context.Cause(ctx)
+	if r.leave(m) || errors.Is(cause, errStalled) {
+		return cause
+	}
+	err := <-m.result // a batch has a timeout
+	if unavailable(err) {
+		err = &UnavailableError{err} // and not the caller's doing
+	}
+	return err
+}
+
+// leave takes m from the queue, or reports that it is in it no longer.
+func (r *rotations) leave(m *rotating) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.waiting, m)
+	if i < 0 {
+		return false
+	}
+	r.waiting = slices.Delete(r.waiting, i, i+1)
+	return true
 }
 
 // work sends batches until nobody waits.
@@ -87,7 +108,6 @@ func (r *rotations) work() {
 func (r *rotations) next() []*rotating {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = slices.DeleteFunc(r.waiting, func(m *rotating) bool { return m.ctx.Err() != nil })
 	n := min(len(r.waiting), batchMembers)
 	if n == 0 {
 		r.batches--

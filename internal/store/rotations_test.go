@@ -223,6 +223,116 @@ func TestWhoLeavesTheQueueIsNotRotated(t *testing.T) {
 	}
 }
 
+// givesUp rotates the session bad, for somebody who gives up once the database is at it.
+func givesUp(t *testing.T, db *DB, ctx context.Context) error {
+	t.Helper()
+	ctx, giveUp := context.WithCancel(ctx)
+	gaveUp := make(chan error, 1)
+	go func() {
+		_, _, err := db.RotateHolder(ctx, rotation("bad", 1), unused)
+		gaveUp <- err
+	}()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		var sleeping int
+		if err := db.writer.Raw("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'").Scan(&sleeping).Error; err != nil {
+			t.Fatal(err)
+		}
+		if sleeping > 0 {
+			break
+		}
+		if time.Since(begin) > 5*time.Second {
+			t.Fatal("the database is not at it")
+		}
+	}
+	giveUp()
+	return <-gaveUp
+}
+
+// recorded is the context of a request that is traced, whose rotations go alone.
+func recorded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, span := sdktrace.NewTracerProvider().Tracer("test").Start(t.Context(), "request")
+	t.Cleanup(func() { span.End() })
+	return ctx
+}
+
+// TestWhoGivesUpIsToldWhatBecameOfIt has somebody give up on a rotation that is under way.
+// They are about to come again, and when the write was done is when their grace begins.
+func TestWhoGivesUpIsToldWhatBecameOfIt(t *testing.T) {
+	for name, ctx := range map[string]context.Context{"together": t.Context(), "alone": recorded(t)} {
+		t.Run(name, func(t *testing.T) {
+			db, _ := openPostgresTest(t)
+			signedIn(t, db, "bad")
+			onUpdate(t, db, "PERFORM pg_sleep(0.5)")
+			if err := givesUp(t, db, ctx); err != nil {
+				t.Errorf("told: %v", err)
+			}
+			if g := generation(t, db, "bad"); g != 2 {
+				t.Errorf("generation %d", g)
+			}
+		})
+	}
+}
+
+// TestWhoGivesUpIsToldThatNobodyKnows loses the connection after that.
+func TestWhoGivesUpIsToldThatNobodyKnows(t *testing.T) {
+	for name, ctx := range map[string]context.Context{"together": t.Context(), "alone": recorded(t)} {
+		t.Run(name, func(t *testing.T) {
+			db, _ := openPostgresTest(t)
+			signedIn(t, db, "bad")
+			onUpdate(t, db, "PERFORM pg_sleep(0.5), pg_terminate_backend(pg_backend_pid())")
+			err := givesUp(t, db, ctx)
+			if _, ok := errors.AsType[*UnavailableError](err); !ok {
+				t.Errorf("told: %v", err)
+			}
+		})
+	}
+}
+
+// TestWhoIsInABatchIsAnsweredInTime has a batch that may go on for longer than one waits.
+func TestWhoIsInABatchIsAnsweredInTime(t *testing.T) {
+	db, _ := openPostgresTest(t)
+	signedIn(t, db, "bad")
+	onUpdate(t, db, "PERFORM pg_sleep(4)")
+	db.timeout = 200 * time.Millisecond
+	begin := time.Now()
+	_, _, err := db.RotateHolder(t.Context(), rotation("bad", 1), unused)
+	if _, ok := errors.AsType[*UnavailableError](err); !ok || time.Since(begin) > 3*time.Second {
+		t.Errorf("after %v: %v", time.Since(begin), err)
+	}
+}
+
+// TestWhoHasNoConnectionYetIsNotRotated gives up while others have all connections.
+func TestWhoHasNoConnectionYetIsNotRotated(t *testing.T) {
+	db, _ := openPostgresTest(t)
+	signedIn(t, db, "a")
+	pool := db.SQLDB()["postgres"]
+	pool.SetMaxOpenConns(1)
+	conn, err := pool.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, giveUp := context.WithCancel(recorded(t))
+	gaveUp := make(chan error, 1)
+	go func() {
+		_, _, err := db.RotateHolder(ctx, rotation("a", 1), unused)
+		gaveUp <- err
+	}()
+	for begin := time.Now(); pool.Stats().WaitCount == 0 && time.Since(begin) < 5*time.Second; time.Sleep(time.Millisecond) {
+	}
+	giveUp()
+	time.Sleep(50 * time.Millisecond)
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("who gave up: %v", err)
+	}
+	if g := generation(t, db, "a"); g != 1 {
+		t.Errorf("generation %d", g)
+	}
+}
+
 // TestRotationOfATransactionIsAPartOfIt undoes one.
 func TestRotationOfATransactionIsAPartOfIt(t *testing.T) {
 	db, _ := openPostgresTest(t)
@@ -244,9 +354,7 @@ func TestTracedRotation(t *testing.T) {
 	db, r := openPostgresTest(t)
 	signedIn(t, db, "a")
 	r.batches = batchesAtOnce // a batch would wait in vain
-	ctx, span := sdktrace.NewTracerProvider().Tracer("test").Start(t.Context(), "request")
-	defer span.End()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(recorded(t), 5*time.Second)
 	defer cancel()
 	if _, _, err := db.RotateHolder(ctx, rotation("a", 1), unused); err != nil {
 		t.Error(err)

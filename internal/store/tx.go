@@ -110,18 +110,42 @@ func write(ctx context.Context, db *DB, op string, f func(ctx context.Context, q
 }
 
 // writeAhead is write that calls use after f and, where a commit follows, beside that.
-// What use makes of what f found is worth something only if there is no error.
+// What use makes of what f found is worth something only if there is no error. Who gives up
+// once f has begun, and is in no transaction, is told all the same what became of it.
 func writeAhead(ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) error, use func()) error {
-	if _, ok := db.tx(ctx); ok || db.group == nil {
-		err := write(ctx, db, op, f)
-		if err == nil {
-			use()
-		}
-		return err
+	var err error
+	switch _, ok := db.tx(ctx); {
+	case ok:
+		err = write(ctx, db, op, f)
+	case db.group == nil:
+		err = whole(ctx, db, op, f)
+	default:
+		ctx, cancel := db.bound(ctx)
+		defer cancel()
+		return wrap(ctx, op, db.group.do(ctx, task{f: f, single: true, ahead: use}))
 	}
-	ctx, cancel := db.bound(ctx)
+	if err == nil {
+		use()
+	}
+	return err
+}
+
+// whole is write on a connection of its own, for which ctx is waited, and no longer once it
+// is there: PostgreSQL may commit what is interrupted, and nobody would know.
+func whole(ctx context.Context, db *DB, op string, f func(ctx context.Context, q *gorm.DB) error) error {
+	bounded, cancel := db.bound(context.WithoutCancel(ctx))
 	defer cancel()
-	return wrap(ctx, op, db.group.do(ctx, task{f: f, single: true, ahead: use}))
+	ctx, leave := db.bound(ctx)
+	defer leave()
+	begun := false
+	err := db.writer.WithContext(ctx).Connection(func(q *gorm.DB) error {
+		begun = true
+		return f(bounded, q)
+	})
+	if begun { // then a failure is not the caller's doing
+		ctx = bounded
+	}
+	return wrap(ctx, op, err)
 }
 
 // assign sets columns of the row of that id, in its table, and returns how many
