@@ -85,19 +85,21 @@ func (s *server) endSignIn(c *gin.Context, who signIn, cookies ...string) error 
 
 // ofAccess returns whose access token it is. A revoked one counts: its session may
 // have ended, or go on because only the token is outdated, as after a change of
-// roles.
+// roles. So does one that is dated ahead.
 func (s *server) ofAccess(ctx context.Context, raw string, mode session.Mode) (signIn, error) {
 	claims, err := s.Verifier.Verify(ctx, raw)
-	revoked, isRevoked := errors.AsType[*bearer.RevokedError](err)
-	if isRevoked {
-		claims = revoked.Claims
+	if e, ok := errors.AsType[*bearer.RevokedError](err); ok {
+		claims = e.Claims
+	}
+	if e, ok := errors.AsType[*bearer.NotYetError](err); ok {
+		claims = e.Claims
 	}
 	switch {
-	case err != nil && !isRevoked:
+	case claims == nil:
 		return signIn{}, err
 	case claims.Mode != string(mode):
 		return signIn{}, bearer.ErrWrongMode
-	case claims.SessionID == "" && isRevoked:
+	case claims.SessionID == "" && err != nil:
 		return signIn{}, err
 	case claims.SessionID == "":
 		return signIn{}, gate.ErrSessionNeeded

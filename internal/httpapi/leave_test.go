@@ -65,6 +65,28 @@ func TestLogout(t *testing.T) {
 	})
 }
 
+// TestLogoutByTokenDatedAhead holds that an access token which was issued while a clock was
+// ahead ends its session as any other one does.
+func TestLogoutByTokenDatedAhead(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		a.T = t
+		a.register("ada")
+		p := a.program([]string{"a"})
+		a.step(time.Hour)
+		b, c, kept, program := a.login("ada", "bearer"), a.login("ada", "cookie"), a.login("ada", "bearer"), a.token(p, "")
+		a.step(-time.Hour)
+		cookie := "Cookie: " + bearer.CookieName + "=" + c.Cookies()[0].Value
+		a.do("POST", "/v1/logout", nil, b.bearer(t)).want(t, 204, "")
+		a.do("POST", "/v1/logout", nil, cookie, sameOrigin).want(t, 204, "")
+		a.do("POST", "/v1/logout", nil, program).want(t, 401, "invalid-token")
+		a.do("POST", "/v1/logout", nil, "Authorization: Bearer "+c.Cookies()[0].Value).want(t, 401, "invalid-token")
+		a.step(time.Hour)
+		wantAlive(t, a, b.bearer(t), false)
+		wantAlive(t, a, cookie, false)
+		wantAlive(t, a, kept.bearer(t), true)
+	})
+}
+
 func wantAlive(t *testing.T, a *api, credential string, alive bool) {
 	t.Helper()
 	for _, path := range []string{"/v1/me", "/v1/forward-auth"} {

@@ -194,6 +194,32 @@ func TestRevokeToken(t *testing.T) {
 	})
 }
 
+// TestRevokeTokenDatedAhead has a client take back a token that was issued while a clock was
+// ahead, which nobody told this process of: it does not become good when its time comes.
+func TestRevokeTokenDatedAhead(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		a.T = t
+		p, other := a.program([]string{"a"}), a.program([]string{"a"})
+		a.must(a.feed.Sync(t.Context()))
+		const ahead = 3 * time.Hour
+		a.step(ahead)
+		mine, second := a.token(p, ""), a.token(p, "")
+		a.step(-ahead)
+		a.do("GET", "/v1/forward-auth", nil, mine).want(t, 401, "invalid-token")
+		if a.active(p, raw(mine)) != nil {
+			t.Error("a token is active whose time has not come")
+		}
+		a.post("/oauth/revoke", "token="+raw(mine), other.basic()).wantError(t, 400, "invalid_grant")
+		a.post("/oauth/revoke", "token="+raw(mine), p.basic()).want(t, 200, "")
+		for range ahead / (10 * time.Minute) {
+			a.step(10 * time.Minute)
+			a.must(a.feed.Sync(t.Context()))
+		}
+		a.do("GET", "/v1/forward-auth", nil, second).want(t, 204, "")
+		a.do("GET", "/v1/forward-auth", nil, mine).want(t, 401, "invalid-token")
+	})
+}
+
 func TestIntrospect(t *testing.T) {
 	onBoth(t, func(t *testing.T, a *api) {
 		id := a.register("ada").text(t, "id")

@@ -18,6 +18,7 @@ import (
 	"github.com/jotgate/jotgate/internal/audit"
 	"github.com/jotgate/jotgate/internal/client"
 	"github.com/jotgate/jotgate/internal/flow"
+	"github.com/jotgate/jotgate/internal/revocation"
 	"github.com/jotgate/jotgate/internal/scope"
 	"github.com/jotgate/jotgate/internal/session"
 	"github.com/jotgate/jotgate/internal/token"
@@ -50,7 +51,8 @@ type Config struct {
 	// scopes that it is good for at this moment, or [apikey.ErrInvalid].
 	KeyHolder func(ctx context.Context, secret string) (user.User, apikey.Key, error)
 	// Read returns what an access token of ours says that is valid and not revoked,
-	// whomever it is for, and false for anything else.
+	// whomever it is for, and false for anything else. Of that it returns nothing, unless
+	// it is a token whose only fault is that it is dated ahead.
 	Read func(ctx context.Context, raw string) (Token, bool, error)
 }
 
@@ -145,14 +147,14 @@ func (o *OAuth) issue(c client.Client, want Grant, now time.Time) (Issued, error
 	return Issued{Access: access, Expires: o.AccessTTL, Scope: granted}, nil
 }
 
-// Revoke ends an access token of c's at once. What is no token of ours, or none
-// any more, needs no end. It returns [ErrNotYours].
+// Revoke ends an access token of c's at once, and one that is dated ahead before it begins.
+// What is no token of ours, or none any more, needs no end. It returns [ErrNotYours].
 func (o *OAuth) Revoke(ctx context.Context, c client.Client, raw string, v *flow.Visit) error {
-	t, ok, err := o.Read(ctx, raw)
+	t, _, err := o.Read(ctx, raw)
 	if err != nil {
 		return err
 	}
-	if !ok {
+	if t.ID == "" {
 		return o.foreign(ctx, raw)
 	}
 	if t.ClientID != string(c.ID) {
@@ -160,7 +162,7 @@ func (o *OAuth) Revoke(ctx context.Context, c client.Client, raw string, v *flow
 	}
 	return o.Commit(ctx, func(context.Context) (flow.Outcome, error) {
 		done := event(audit.ClientRevoked, "", c.ID, v)
-		done.Revoked = o.Revocations.Sessions(t.ID)
+		done.Revoked = []revocation.Entry{o.Revocations.Token(t.ID, t.IssuedAt)}
 		return done, nil
 	})
 }

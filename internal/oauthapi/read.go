@@ -12,15 +12,18 @@ import (
 func Reader(v *bearer.Verifier) func(ctx context.Context, raw string) (oauth.Token, bool, error) {
 	return func(ctx context.Context, raw string) (oauth.Token, bool, error) {
 		c, err := v.Verify(ctx, raw)
-		if errors.Is(err, bearer.ErrInvalidToken) {
+		early, ahead := errors.AsType[*bearer.NotYetError](err)
+		switch {
+		case ahead:
+			c = early.Claims
+		case errors.Is(err, bearer.ErrInvalidToken):
 			return oauth.Token{}, false, nil
-		}
-		if err != nil {
+		case err != nil:
 			return oauth.Token{}, false, err
 		}
 		return oauth.Token{
 			ID: c.ID, Subject: c.Subject, ClientID: c.ClientID, SessionID: c.SessionID, Audience: c.Audience,
 			Scope: c.Scope, Roles: c.Roles, Mode: c.Mode, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt,
-		}, true, nil
+		}, !ahead, nil
 	}
 }

@@ -79,6 +79,14 @@ func (f *Feed) Sessions(ids ...string) []Entry {
 	return entries
 }
 
+// Token returns the entry that ends the one token of that jti, which belongs to no session
+// and was issued at issuedAt. That may be ahead of any clock that this process knows of.
+func (f *Feed) Token(id string, issuedAt time.Time) Entry {
+	e := f.entry(Session, id, issuedAt)
+	e.NotBefore = time.Time{}
+	return e
+}
+
 // User returns the entry that ends the tokens of a user or client issued before
 // notBefore.
 func (f *Feed) User(id string, notBefore time.Time) Entry { return f.entry(User, id, notBefore) }
@@ -373,7 +381,6 @@ func (f *Feed) finish(now time.Time) {
 	}
 	close(f.tick)
 	f.tick = make(chan struct{})
-	f.trimLocked(now)
 	if f.again { // from what has not expired on
 		f.again, f.gone = false, now.Add(-f.life())
 	}
@@ -381,6 +388,7 @@ func (f *Feed) finish(now time.Time) {
 		return
 	}
 	f.forgot, f.gone = now, now.Add(-f.life())
+	f.trimLocked(now)
 	for id, expires := range f.sessions {
 		if expires.Before(now) {
 			delete(f.sessions, id)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -107,14 +106,15 @@ func (f *Feed) page(after Cursor, limit int) (p Page, ahead bool, tick <-chan st
 	return p, false, f.tick
 }
 
-// trimLocked drops what has expired from the beginning of the log. Readers may
-// still hold the old one, so it is copied and not moved within itself.
+// trimLocked drops what has expired from the log, wherever it stands: one entry may
+// outlive all that came after it. Readers may still hold the old one, so it is copied and
+// not moved within itself.
 func (f *Feed) trimLocked(now time.Time) {
-	gone := 0
-	for gone < len(f.log) && f.log[gone].ExpiresAt.Before(now) {
-		gone++
+	var kept []Entry
+	for _, e := range f.log {
+		if !e.ExpiresAt.Before(now) {
+			kept = append(kept, e)
+		}
 	}
-	if gone > len(f.log)/2 {
-		f.log = slices.Clone(f.log[gone:])
-	}
+	f.log = kept
 }

@@ -184,6 +184,19 @@ func TestDatabaseThatWasPutBack(t *testing.T) {
 	})
 }
 
+// TestLogIsNotHeldUp has one entry outlive what came after it.
+func TestLogIsNotHeldUp(t *testing.T) {
+	f, s, c := newFeed()
+	s.write(t, f.Token("a", c.at.Add(1000*time.Hour)))
+	s.write(t, f.Sessions("b", "c")...)
+	mustSync(t, f)
+	c.at = c.at.Add(life + time.Second)
+	mustSync(t, f)
+	if p := f.Next(t.Context(), revocation.Cursor{}, 9, 0); ids(p) != "a" {
+		t.Errorf("the feed has %q, want a", ids(p))
+	}
+}
+
 func TestLogForgetsWhatHasExpired(t *testing.T) {
 	f, s, c := newFeed()
 	s.write(t, f.Sessions("a", "b")...)

@@ -65,6 +65,16 @@ func (e *RevokedError) Error() string { return ErrRevoked.Error() }
 // Unwrap returns [ErrRevoked].
 func (e *RevokedError) Unwrap() error { return ErrRevoked }
 
+// NotYetError is an [ErrInvalidToken] that is genuine and whose only fault is that it was
+// issued later than now: by a clock that is ahead, or was. Whoever is to end it cannot wait
+// until its time comes.
+type NotYetError struct{ Claims *Claims }
+
+func (e *NotYetError) Error() string { return ErrInvalidToken.Error() + ": issued in the future" }
+
+// Unwrap returns [ErrInvalidToken].
+func (e *NotYetError) Unwrap() error { return ErrInvalidToken }
+
 // ScopeError is a valid token without a scope that is needed.
 type ScopeError struct {
 	Scope string // the scopes needed, separated by spaces

@@ -30,23 +30,25 @@ func (p parser) parse(token string, key Key) (*Claims, error) {
 	var w wire
 	_, err := p.jwt.ParseWithClaims(token, &w, func(*jwt.Token) (any, error) { return key.Public, nil })
 	switch {
-	case onlyExpired(err):
+	case only(err, jwt.ErrTokenExpired):
 		return nil, ErrExpired
+	case only(err, jwt.ErrTokenUsedBeforeIssued):
+		return nil, &NotYetError{&w.Claims}
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
 	return &w.Claims, nil
 }
 
-// onlyExpired reports whether nothing but its age is wrong with a token:
-// golang-jwt tells of all that it finds wrong with the claims at once.
-func onlyExpired(err error) bool {
-	others := []error{
-		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenUsedBeforeIssued,
+// only reports whether nothing but fault is wrong with a token: golang-jwt tells of all
+// that it finds wrong with the claims at once, and looks at them after the signature.
+func only(err, fault error) bool {
+	faults := []error{
+		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenExpired, jwt.ErrTokenUsedBeforeIssued,
 		jwt.ErrTokenNotValidYet, jwt.ErrTokenRequiredClaimMissing,
 	}
-	return errors.Is(err, jwt.ErrTokenExpired) &&
-		!slices.ContainsFunc(others, func(other error) bool { return errors.Is(err, other) })
+	return errors.Is(err, fault) &&
+		!slices.ContainsFunc(faults, func(other error) bool { return !errors.Is(fault, other) && errors.Is(err, other) })
 }
 
 // wire is the claims as golang-jwt wants to see them. It is strict when it is

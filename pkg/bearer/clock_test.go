@@ -1,6 +1,7 @@
 package bearer_test
 
 import (
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -71,4 +72,31 @@ func TestKeysAgeWhileTheMachineIsSuspended(t *testing.T) {
 	later := members{"iat": in(time.Hour), "auth_time": in(time.Hour), "exp": in(time.Hour + time.Minute)}
 	refused(t, v, k.fresh(t, later), bearer.ErrInvalidToken)
 	accepted(t, v, k.sign(t, "EdDSA", header("EdDSA", nil), lasting(later)))
+}
+
+// TestGenuineTokenDatedAhead holds that of a token which is not valid nothing is told, but for
+// one whose only fault is its iat.
+func TestGenuineTokenDatedAhead(t *testing.T) {
+	k := newKeys(t)
+	v := k.verifier(t)
+	ahead := func(with members) members {
+		return merged(claims(members{"iat": now().Add(time.Hour).Unix(), "exp": now().Add(2 * time.Hour).Unix()}), with)
+	}
+	genuine := k.sign(t, "ES256", header("ES256", nil), ahead(nil))
+	_, err := v.Verify(t.Context(), genuine)
+	if early, ok := errors.AsType[*bearer.NotYetError](err); !ok || early.Claims.ID != "j1" || !early.Claims.IssuedAt.Equal(now().Add(time.Hour)) || !errors.Is(err, bearer.ErrInvalidToken) {
+		t.Errorf("error = %v", err)
+	}
+	for name, token := range map[string]string{
+		"forged":         newKeys(t).sign(t, "ES256", header("ES256", nil), ahead(nil)),
+		"other issuer":   k.sign(t, "ES256", header("ES256", nil), ahead(members{"iss": "https://evil.example"})),
+		"other audience": k.sign(t, "ES256", header("ES256", nil), ahead(members{"aud": "x"})),
+		"not before":     k.sign(t, "ES256", header("ES256", nil), ahead(members{"nbf": now().Add(time.Hour).Unix()})),
+		"no jti":         k.sign(t, "ES256", header("ES256", nil), ahead(members{"jti": nil})),
+	} {
+		_, err := v.Verify(t.Context(), token)
+		if _, told := errors.AsType[*bearer.NotYetError](err); told || !errors.Is(err, bearer.ErrInvalidToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
