@@ -5,7 +5,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/jotgate/jotgate/internal/client"
+	"github.com/jotgate/jotgate/internal/pgtest"
 )
 
 // TestEndedMeanwhile brings what each writing request of a signed-in user came with to its
@@ -92,4 +98,53 @@ func (a *api) beforeWriting() *func() {
 		return inTx(ctx, f)
 	}
 	return do
+}
+
+// TestClientsActOnEachOther has two administrators give each other a new secret, each of whom
+// holds a client when the other comes: neither is refused because of the other.
+func TestClientsActOnEachOther(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, func(o *options) { o.database = pgtest.DSN(t) })
+	one, two := a.program([]string{"admin"}), a.program([]string{"admin"})
+	asOne, asTwo := a.token(one, ""), a.token(two, "")
+	inTx := a.gate.InTx
+	a.gate.InTx = func(ctx context.Context, f func(ctx context.Context) error) error {
+		return inTx(ctx, func(ctx context.Context) error { return f(context.WithValue(ctx, committing{}, true)) })
+	}
+	a.oauth.Clients.Store = &meeting{Store: a.oauth.Clients.Store, met: make(chan struct{})}
+	var wg sync.WaitGroup
+	for as, other := range map[string]program{asOne: two, asTwo: one} {
+		wg.Go(func() {
+			got := a.do("POST", "/v1/admin/clients/"+other.id+"/secret", object{"overlap": 60}, as)
+			if got.StatusCode != http.StatusOK {
+				t.Errorf("%d %s", got.StatusCode, got.body)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// committing marks the context of a transaction.
+type committing struct{}
+
+// meeting keeps whoever has found a client in a transaction, and so holds it, until another
+// one has too, or soon if that waits.
+type meeting struct {
+	client.Store
+	came atomic.Int32
+	met  chan struct{}
+}
+
+func (m *meeting) ByID(ctx context.Context, id client.ID) (client.Client, error) {
+	c, err := m.Store.ByID(ctx, id)
+	if ctx.Value(committing{}) != nil {
+		if m.came.Add(1) == 2 {
+			close(m.met)
+		}
+		select {
+		case <-m.met:
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	return c, err
 }

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,9 +28,17 @@ type Actor struct {
 	Good func(ctx context.Context) error
 }
 
-// commitAs is Commit for what actor does, and does nothing once they may not.
-func (o *OAuth) commitAs(ctx context.Context, actor Actor, act func(ctx context.Context) (flow.Outcome, error)) error {
+// commitAs is Commit for what actor does to the client named id, and does nothing once they
+// may not. Clients are held in the order of their ids, so that two that act on each other
+// wait for one another in turn.
+func (o *OAuth) commitAs(ctx context.Context, actor Actor, id client.ID, act func(ctx context.Context) (flow.Outcome, error)) error {
 	return o.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
+		if id < client.ID(actor.ID) {
+			// That it is not there is told only to those who may know.
+			if _, err := o.Clients.Store.ByID(ctx, id); err != nil && !errors.Is(err, client.ErrNotFound) {
+				return flow.Outcome{}, fmt.Errorf("oauth: hold client: %w", err)
+			}
+		}
 		if actor.Good != nil {
 			if err := actor.Good(ctx); err != nil {
 				return flow.Outcome{}, err
@@ -51,7 +60,7 @@ func (o *OAuth) Create(ctx context.Context, actor Actor, r Registration, v *flow
 
 // Register registers c, which [client.Service.Draft] made.
 func (o *OAuth) Register(ctx context.Context, actor Actor, c client.Client, v *flow.Visit) error {
-	return o.commitAs(ctx, actor, func(ctx context.Context) (flow.Outcome, error) {
+	return o.commitAs(ctx, actor, c.ID, func(ctx context.Context) (flow.Outcome, error) {
 		if err := o.Clients.Store.Create(ctx, c); err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: insert client: %w", err)
 		}
@@ -64,7 +73,7 @@ func (o *OAuth) Register(ctx context.Context, actor Actor, c client.Client, v *f
 // that it brought end with it. It returns [client.ErrNotFound] or
 // [client.ErrInvalidOverlap].
 func (o *OAuth) RotateSecret(ctx context.Context, actor Actor, id client.ID, overlap time.Duration, v *flow.Visit) (c client.Client, secret string, err error) {
-	err = o.commitAs(ctx, actor, func(ctx context.Context) (flow.Outcome, error) {
+	err = o.commitAs(ctx, actor, id, func(ctx context.Context) (flow.Outcome, error) {
 		if c, err = o.Clients.Store.ByID(ctx, id); err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: look up client: %w", err)
 		}
@@ -88,7 +97,7 @@ func (o *OAuth) RotateSecret(ctx context.Context, actor Actor, id client.ID, ove
 // Delete ends the client and its access tokens at once, or returns
 // [client.ErrNotFound].
 func (o *OAuth) Delete(ctx context.Context, actor Actor, id client.ID, v *flow.Visit) error {
-	return o.commitAs(ctx, actor, func(ctx context.Context) (flow.Outcome, error) {
+	return o.commitAs(ctx, actor, id, func(ctx context.Context) (flow.Outcome, error) {
 		c, err := o.Clients.Store.ByID(ctx, id) // from here on it gets no token
 		if err != nil {
 			return flow.Outcome{}, fmt.Errorf("oauth: look up client: %w", err)
