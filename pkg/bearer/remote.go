@@ -107,8 +107,11 @@ func fetchMetadata(ctx context.Context, client *http.Client, issuer *url.URL, na
 		return metadata{}, fmt.Errorf("bearer: fetch metadata of %s: %w", name, err)
 	}
 	var m metadata
-	if err := json.Unmarshal(text, &m); err != nil || m.Issuer != name {
-		return metadata{}, fmt.Errorf("bearer: %s does not call itself that", name)
+	if err := json.Unmarshal(text, &m); err != nil {
+		return metadata{}, fmt.Errorf("bearer: %s answers something else than metadata: %w", &well, err)
+	}
+	if m.Issuer != name {
+		return metadata{}, fmt.Errorf("bearer: the issuer asked for is %q, and %s is that of %q", name, &well, m.Issuer)
 	}
 	return m, nil
 }

@@ -197,6 +197,30 @@ func TestKeysAreRenewedAheadWithoutAWait(t *testing.T) {
 	}
 }
 
+// Who sets Issuer wrong is told what it should be.
+func TestNewNamesTheIssuerThatItMet(t *testing.T) {
+	k := newKeys(t)
+	for name, tt := range map[string]struct {
+		metadata string
+		want     []string
+	}{
+		"another name": {`{"issuer":"https://auth.example.com"}`, []string{"SERVER", `"https://auth.example.com"`}},
+		"no name":      {`{}`, []string{"SERVER", `""`}},
+		"HTML":         {"<html>", []string{"SERVER/.well-known/oauth-authorization-server", "something else than metadata"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, k)
+			s.metadata = tt.metadata
+			_, err := bearer.New(t.Context(), bearer.Config{Issuer: s.URL, Audience: audience, Now: now, Client: s.Client()})
+			for _, part := range tt.want {
+				if part = strings.Replace(part, "SERVER", s.URL, 1); err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("%v, want %s in it", err, part)
+				}
+			}
+		})
+	}
+}
+
 func TestNewRefusesIssuers(t *testing.T) {
 	k := newKeys(t)
 	for name, prepare := range map[string]func(s *server){

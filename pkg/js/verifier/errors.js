@@ -75,3 +75,16 @@ export class UnavailableError extends AuthError {
     super(503, 'unavailable', 'Tokens cannot be verified at the moment', why);
   }
 }
+
+/** The issuer's metadata or keys cannot be fetched or read, for a cause that may pass. */
+export class IssuerError extends Error {
+  /**
+   * @param {string} url of the document
+   * @param {Error} cause
+   */
+  constructor(url, cause) {
+    super(`jotgate: ${url}: ${cause.message.replace(`jotgate: ${url}: `, '')}`, { cause });
+    this.name = 'IssuerError';
+    this.url = url;
+  }
+}

@@ -18,6 +18,9 @@ const sweepEvery = 30 * second;
  */
 export function followRevocations(options) {
   const { issuer, maxStaleness = 30, onStale = 'accept', now = Date.now, fetch = globalThis.fetch } = options;
+  if (typeof issuer !== 'string' || issuer === '') {
+    throw new TypeError('jotgate: issuer is needed');
+  }
   if (!['https:', 'http:'].includes(new URL(issuer).protocol)) {
     throw new TypeError('jotgate: issuer is not an http or https URL');
   }

@@ -113,7 +113,17 @@ export type Middleware = (
   next: (err?: unknown) => void,
 ) => Promise<void>;
 
-/** Asks the issuer for its metadata (RFC 8414) and its keys, and fails if they cannot be had. */
+// Where Express is used, req.auth is there by this; without its types it is for nobody.
+declare global {
+  namespace Express {
+    interface Request {
+      /** What the token says, behind the middleware of a Verifier. */
+      auth?: Claims;
+    }
+  }
+}
+
+/** Asks the issuer for its metadata (RFC 8414) and its keys. Rejects with IssuerError if they cannot be had. */
 export function createVerifier(options: Options): Promise<Verifier>;
 
 export class Verifier {
@@ -154,3 +164,10 @@ export class ForbiddenError extends AuthError {
 }
 /** A token that cannot be judged at the moment, for want of keys or of fresh knowledge of revocations. */
 export class UnavailableError extends AuthError {}
+
+/** The issuer's metadata or keys cannot be fetched or read, for a cause that may pass: a start may try again. */
+export class IssuerError extends Error {
+  /** Of the document. */
+  readonly url: string;
+  readonly cause: Error;
+}

@@ -23,6 +23,9 @@ export async function createVerifier(options) {
   if (typeof issuer !== 'string' || issuer === '' || typeof audience !== 'string' || audience === '') {
     throw new TypeError('jotgate: issuer and audience are needed');
   }
+  if (!Array.isArray(origins)) {
+    throw new TypeError('jotgate: origins is not an array');
+  }
   if (!(leeway >= 0 && leeway <= 60)) {
     throw new TypeError('jotgate: leeway is not within 0 and 60 s');
   }

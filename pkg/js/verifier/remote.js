@@ -1,5 +1,5 @@
 import { readDocument } from './document.js';
-import { UnavailableError } from './errors.js';
+import { IssuerError, UnavailableError } from './errors.js';
 import { parseKeys } from './keys.js';
 
 const maxDocument = 64 * 1024; // bytes
@@ -40,10 +40,11 @@ export class Remote {
     [r.#fetch, r.#now] = [fetch, now];
     r.#revoked = (kid) => feed?.revokedKey(kid) ?? false;
     const path = at.pathname.replace(/\/$/, '');
-    const { bytes } = await r.#get(`${at.origin}/.well-known/oauth-authorization-server${path}`);
-    const metadata = JSON.parse(Buffer.from(bytes).toString());
-    if (metadata?.issuer !== issuer) {
-      throw new Error(`jotgate: ${issuer} does not call itself that`);
+    const url = `${at.origin}/.well-known/oauth-authorization-server${path}`;
+    const { bytes } = await ofIssuer(url, () => r.#get(url));
+    const metadata = await ofIssuer(url, () => parseMetadata(bytes));
+    if (metadata.issuer !== issuer) {
+      throw new Error(`jotgate: the issuer asked for is "${issuer}", and ${url} is that of ${JSON.stringify(metadata.issuer)}`);
     }
     const keys = new URL(metadata.jwks_uri);
     if (keys.protocol !== 'https:' && keys.origin !== at.origin) {
@@ -128,8 +129,10 @@ export class Remote {
   }
 
   async #load() {
-    const { bytes, life } = await this.#get(this.#url);
-    const byKID = await parseKeys(bytes);
+    const { life, byKID } = await ofIssuer(this.#url, async (url) => {
+      const { bytes, life } = await this.#get(url);
+      return { life, byKID: await parseKeys(bytes) };
+    });
     const now = this.#now();
     for (const kid of [...byKID.keys()].filter(this.#revoked)) {
       // The replica that answered has not heard of it, nor of the successor.
@@ -146,6 +149,23 @@ export class Remote {
       signal: AbortSignal.timeout(fetchTimeout),
     });
     return { bytes, life: maxAge(headers.get('Cache-Control') ?? '') };
+  }
+}
+
+function parseMetadata(bytes) {
+  try {
+    return Object(JSON.parse(bytes.toString()));
+  } catch (cause) {
+    throw new Error('the answer is something else than metadata', { cause });
+  }
+}
+
+// Makes what goes wrong with a document an IssuerError.
+async function ofIssuer(url, act) {
+  try {
+    return await act(url);
+  } catch (err) {
+    throw new IssuerError(url, err);
   }
 }
 

@@ -374,6 +374,7 @@ describe('a feed', { concurrency: true, timeout: 300_000 }, () => {
       { onStale: 'refuse', introspect: async () => true }, { clientId: 'c', clientSecret: 's' },
       { onStale: 'introspect', introspect: async () => true, clientId: 'c', clientSecret: 's' },
     ];
+    assert.throws(() => followRevocations({}), /issuer is needed/);
     for (const more of unsafe) {
       assert.throws(() => followRevocations({ issuer, ...more, signal: AbortSignal.abort() }), TypeError, JSON.stringify(more));
     }

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { InvalidTokenError, UnavailableError, createVerifier } from '../index.js';
+import { InvalidTokenError, IssuerError, UnavailableError, createVerifier } from '../index.js';
 import { Issuer, newKey } from './issuer.js';
 
 const minute = 60_000;
@@ -155,6 +155,34 @@ for (const [name, answers] of Object.entries(unsafe)) {
   });
 }
 
+test('who sets the issuer wrong is told what it should be', async (t) => {
+  const issuer = await Issuer.start(t, first);
+  issuer.answers.metadata = json({ issuer: 'https://auth.example.com' });
+  await assert.rejects(createVerifier(issuer.options()), (err) => err.message.includes(issuer.url) && err.message.includes('"https://auth.example.com"'));
+});
+
+for (const [name, document, answer, says] of [
+  ['is away', 'metadata', (res) => res.destroy(), 'fetch failed'],
+  ['answers an error', 'metadata', (res) => res.writeHead(502).end(), 'status 502'],
+  ['answers HTML', 'metadata', (res) => res.end('<html>'), 'something else than metadata'],
+  ['has no keys', 'jwks', (res) => res.writeHead(404).end(), 'status 404'],
+  ['has keys in HTML', 'jwks', (res) => res.end('<html>'), 'JSON'],
+]) {
+  test(`a start may try again if the issuer ${name}`, async (t) => {
+    const issuer = await Issuer.start(t, first);
+    const well = issuer.answers[document];
+    issuer.answers[document] = answer;
+    await assert.rejects(createVerifier(issuer.options()), (err) => {
+      assert.ok(err instanceof IssuerError && err.name === 'IssuerError' && err.cause instanceof Error);
+      assert.ok(err.url.startsWith(`${issuer.url}/`) && err.message.includes(err.url) && err.message.includes(says), err.message);
+      assert.equal(err.message.split(err.url).length, 2, err.message);
+      return true;
+    });
+    issuer.answers[document] = well;
+    await createVerifier(issuer.options());
+  });
+}
+
 test('keys come from the issuer itself, or over https', async (t) => {
   const elsewhere = await Issuer.start(t, first);
   const issuer = await Issuer.start(t, first);
@@ -180,7 +208,7 @@ test('keys that are not for here are passed over', async (t) => {
 
 test('settings that are not safe are refused', async (t) => {
   const issuer = await Issuer.start(t, first);
-  for (const more of [{ issuer: '' }, { audience: '' }, { audience: undefined }, { leeway: -1 }, { leeway: 61 }, { leeway: NaN }]) {
+  for (const more of [{ origins: 'https://x.example' }, { issuer: '' }, { audience: '' }, { audience: undefined }, { leeway: -1 }, { leeway: 61 }, { leeway: NaN }]) {
     await assert.rejects(createVerifier(issuer.options(more)), TypeError);
   }
   await assert.rejects(createVerifier(issuer.options({ issuer: 'file:///etc/passwd' })));
