@@ -91,38 +91,39 @@ type Rotated struct {
 // Rotate exchanges a generation of a session for the next one by means of swap. Concurrent
 // callers that hold the same generation get the same child, so two tabs or a
 // lost answer sign nobody out, and a session cannot fork. Where the database did not tell
-// what became of a rotation, or only after half the grace, the grace begins when the holder
-// is answered: they may have given up meanwhile, and be about to come again.
+// what became of a rotation, or only after half the grace, or the clock was set meanwhile,
+// the grace begins when the holder is answered: they may have given up, and be about to come
+// again.
 //
 // It returns [ErrEnded] for a session that is over, [ErrWrongMode], [ErrAhead]
 // for a generation that this database never issued, and [ErrReused] when a
 // spent token came back. The session still lives then: ending it, so that the
 // end is committed and everybody learns of it, is the calling flow's part.
 func (s *Service) Rotate(ctx context.Context, p Presented, swap Swap) (Rotated, error) {
-	now := s.clock()
+	came := s.instant()
 	retry := hashRetryKey(p.ID, p.RetryKey)
 	r := Rotation{
 		ID: p.ID, UserID: p.UserID, Mode: p.Mode, From: p.Generation, Retry: retry,
-		At: now, IdleUntil: now.Add(s.Idle),
+		At: came.at, IdleUntil: came.at.Add(s.Idle),
 	}
 	rotated, err := swap(ctx, r)
 	if err == nil {
-		if told := s.clock(); told.Sub(now) > s.Grace/2 {
-			s.doubts.note(r, told, s.Grace)
+		if told := s.instant(); told.since(came) > s.Grace/2 || told.at.Before(came.at) {
+			s.doubts.note(r, came, told, s.Grace)
 		}
 		return Rotated{Session: rotated}, nil
 	}
 	if !errors.Is(err, ErrConflict) {
 		if untold(err) {
-			s.doubts.note(r, s.clock(), s.Grace)
+			s.doubts.note(r, came, s.instant(), s.Grace)
 		}
 		return Rotated{}, fmt.Errorf("session: rotate: %w", err)
 	}
-	return s.lost(ctx, p, retry, now)
+	return s.lost(ctx, p, retry, came)
 }
 
-// lost tells why the compare-and-swap for p, which came at now, found another state.
-func (s *Service) lost(ctx context.Context, p Presented, retry RetryKey, now time.Time) (Rotated, error) {
+// lost tells why the compare-and-swap for p, which came at that instant, found another state.
+func (s *Service) lost(ctx context.Context, p Presented, retry RetryKey, came instant) (Rotated, error) {
 	current, err := s.Store.ByID(ctx, p.ID)
 	if errors.Is(err, ErrNotFound) {
 		return Rotated{}, ErrEnded
@@ -131,13 +132,13 @@ func (s *Service) lost(ctx context.Context, p Presented, retry RetryKey, now tim
 		return Rotated{}, fmt.Errorf("session: rotate: %w", err)
 	}
 	switch {
-	case current.UserID != p.UserID, current.Over(now):
+	case current.UserID != p.UserID, current.Over(came.at):
 		return Rotated{}, ErrEnded
 	case current.Mode != p.Mode:
 		return Rotated{}, ErrWrongMode
 	case p.Generation > current.Generation:
 		return Rotated{}, ErrAhead
-	case s.repeats(current, p.Generation, retry, now):
+	case s.repeats(current, p.Generation, retry, came):
 		return Rotated{Session: current, Repeated: true}, nil
 	case p.Generation == current.Generation:
 		// Only a database that does not hold to its own compare-and-swap gets here.
@@ -149,12 +150,19 @@ func (s *Service) lost(ctx context.Context, p Presented, retry RetryKey, now tim
 // repeats reports whether gen, the parent of the current generation, may have
 // its child again. That the child was not used follows from its being current:
 // using it would have made another generation current.
-func (s *Service) repeats(current Session, gen Generation, retry RetryKey, now time.Time) bool {
+//
+// It may within the grace of the rotation by the clock that came with either, which may be
+// two replicas', or one that was set between them. It may as well within the grace of the
+// answer, if the rotation was in doubt: no longer by the clock, and no longer by what passes.
+// A clock that was set forward during the rotation, and is put right, so prolongs nothing,
+// and one that was set back shortens nothing.
+func (s *Service) repeats(current Session, gen Generation, retry RetryKey, came instant) bool {
 	if gen != current.Generation-1 {
 		return false
 	}
-	return within(now.Sub(s.doubts.known(current)), s.Grace) ||
-		retry != "" && retry == current.Retry && now.Sub(current.LastUsedAt) <= retryWindow
+	since := came.at.Sub(current.LastUsedAt)
+	return within(since, s.Grace) || s.doubts.cover(current, came, s.Grace) ||
+		retry != "" && retry == current.Retry && since <= retryWindow
 }
 
 // within reports whether since is no longer than most. What has not been yet was seen by
@@ -204,6 +212,11 @@ func (s *Service) End(ctx context.Context, w Which, why Reason) ([]ID, error) {
 // equals what was written.
 func (s *Service) clock() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
+// instant is now.
+func (s *Service) instant() instant {
+	return instant{s.clock(), time.Now()} //nolint:forbidigo // for what passes, whatever the clock is set to
+}
+
 func hashRetryKey(id ID, key string) RetryKey {
 	if key == "" {
 		return ""
@@ -214,6 +227,13 @@ func hashRetryKey(id ID, key string) RetryKey {
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
 		return a
 	}
 	return b
