@@ -48,9 +48,9 @@ test: ## Run all tests, built as shipped
 	CGO_ENABLED=0 go test -vet=off -p 3 ./...
 
 # internal/clustertest drives programs as shipped, in which there is no detector. The others here read
-# files, or have a browser, Python or Node ask for one thing after another. The C is SQLite's, which
-# comes along with GORM's dialector: it has to compile, and nobody calls it.
-NO_RACES := /internal/(clustertest|deploytest|djangotest|mutants|web/browsertest)$$|/pkg/js
+# files, or have Python or Node ask for one thing after another. The C is SQLite's, which comes along
+# with GORM's dialector: it has to compile, and nobody calls it.
+NO_RACES := /internal/(clustertest|deploytest|djangotest|mutants)$$|/pkg/js
 race: ## Run the tests under the race detector that run things at once (needs a C compiler)
 	CGO_ENABLED=1 CGO_CFLAGS=-O0 go test -race -vet=off -p 3 $$(go list ./... | grep -vE '$(NO_RACES)')
 
