@@ -256,37 +256,40 @@ func recorded(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestWhoGivesUpIsToldWhatBecameOfIt has somebody give up on a rotation that is under way.
-// They are about to come again, and when the write was done is when their grace begins.
-func TestWhoGivesUpIsToldWhatBecameOfIt(t *testing.T) {
+// inEachWay has somebody give up on a rotation that is under way, together with others or
+// alone, while the database does what statement says.
+func inEachWay(t *testing.T, statement string, check func(t *testing.T, db *DB, told error)) {
+	t.Helper()
 	for name, ctx := range map[string]context.Context{"together": t.Context(), "alone": recorded(t)} {
 		t.Run(name, func(t *testing.T) {
 			db, _ := openPostgresTest(t)
 			signedIn(t, db, "bad")
-			onUpdate(t, db, "PERFORM pg_sleep(0.5)")
-			if err := givesUp(t, db, ctx); err != nil {
-				t.Errorf("told: %v", err)
-			}
-			if g := generation(t, db, "bad"); g != 2 {
-				t.Errorf("generation %d", g)
-			}
+			onUpdate(t, db, statement)
+			check(t, db, givesUp(t, db, ctx))
 		})
 	}
 }
 
+// TestWhoGivesUpIsToldWhatBecameOfIt: they are about to come again, and when the write was
+// done is when their grace begins.
+func TestWhoGivesUpIsToldWhatBecameOfIt(t *testing.T) {
+	inEachWay(t, "PERFORM pg_sleep(0.5)", func(t *testing.T, db *DB, told error) {
+		if told != nil {
+			t.Errorf("told: %v", told)
+		}
+		if g := generation(t, db, "bad"); g != 2 {
+			t.Errorf("generation %d", g)
+		}
+	})
+}
+
 // TestWhoGivesUpIsToldThatNobodyKnows loses the connection after that.
 func TestWhoGivesUpIsToldThatNobodyKnows(t *testing.T) {
-	for name, ctx := range map[string]context.Context{"together": t.Context(), "alone": recorded(t)} {
-		t.Run(name, func(t *testing.T) {
-			db, _ := openPostgresTest(t)
-			signedIn(t, db, "bad")
-			onUpdate(t, db, "PERFORM pg_sleep(0.5), pg_terminate_backend(pg_backend_pid())")
-			err := givesUp(t, db, ctx)
-			if _, ok := errors.AsType[*UnavailableError](err); !ok {
-				t.Errorf("told: %v", err)
-			}
-		})
-	}
+	inEachWay(t, "PERFORM pg_sleep(0.5), pg_terminate_backend(pg_backend_pid())", func(t *testing.T, _ *DB, told error) {
+		if _, ok := errors.AsType[*UnavailableError](told); !ok {
+			t.Errorf("told: %v", told)
+		}
+	})
 }
 
 // TestWhoIsInABatchIsAnsweredInTime has a batch that may go on for longer than one waits.
