@@ -366,37 +366,3 @@ func (f *Feed) Lag() time.Duration {
 	defer f.mu.RUnlock()
 	return f.now().Sub(f.synced)
 }
-
-// finish lets followers know that the set is complete, and forgets what has
-// expired.
-func (f *Feed) finish(now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.synced = now
-	if !ahead(f.latest, now) {
-		f.latest = now.Round(0)
-	}
-	if !ahead(f.dated, now) {
-		f.dated = now.Round(0)
-	}
-	close(f.tick)
-	f.tick = make(chan struct{})
-	if f.again { // from what has not expired on
-		f.again, f.gone = false, now.Add(-f.life())
-	}
-	if now.Sub(f.forgot).Abs() < forgetEvery {
-		return
-	}
-	f.forgot, f.gone = now, now.Add(-f.life())
-	f.trimLocked(now)
-	for id, expires := range f.sessions {
-		if expires.Before(now) {
-			delete(f.sessions, id)
-		}
-	}
-	for id, e := range f.users {
-		if e.ExpiresAt.Before(now) {
-			delete(f.users, id)
-		}
-	}
-}

@@ -106,6 +106,40 @@ func (f *Feed) page(after Cursor, limit int) (p Page, ahead bool, tick <-chan st
 	return p, false, f.tick
 }
 
+// finish lets followers know that the set is complete, and forgets what has
+// expired.
+func (f *Feed) finish(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.synced = now
+	if !ahead(f.latest, now) {
+		f.latest = now.Round(0)
+	}
+	if !ahead(f.dated, now) {
+		f.dated = now.Round(0)
+	}
+	close(f.tick)
+	f.tick = make(chan struct{})
+	if f.again { // from what has not expired on
+		f.again, f.gone = false, now.Add(-f.life())
+	}
+	if now.Sub(f.forgot).Abs() < forgetEvery {
+		return
+	}
+	f.forgot, f.gone = now, now.Add(-f.life())
+	f.trimLocked(now)
+	for id, expires := range f.sessions {
+		if expires.Before(now) {
+			delete(f.sessions, id)
+		}
+	}
+	for id, e := range f.users {
+		if e.ExpiresAt.Before(now) {
+			delete(f.users, id)
+		}
+	}
+}
+
 // trimLocked drops what has expired from the log, wherever it stands: one entry may
 // outlive all that came after it. Readers may still hold the old one, so it is copied and
 // not moved within itself.
