@@ -35,7 +35,7 @@ type group struct {
 
 	mu      sync.Mutex
 	waiting []*member
-	leading bool
+	leading chan struct{} // nil while nobody leads, and closed when they are through
 
 	statements map[string]*sql.Stmt // belongs to who leads
 }
@@ -165,9 +165,24 @@ func (g *group) join(m *member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, m)
-	if !g.leading {
-		g.leading = true
+	if g.leading == nil {
+		g.leading = make(chan struct{})
 		go g.lead()
+	}
+}
+
+// idle returns when nobody leads, and after a group's time-out in any case: the leader
+// uses the connection for a while after the last member has its answer.
+func (g *group) idle() {
+	g.mu.Lock()
+	through := g.leading
+	g.mu.Unlock()
+	if through == nil {
+		return
+	}
+	select {
+	case <-through:
+	case <-time.After(g.timeout):
 	}
 }
 
@@ -200,7 +215,8 @@ func (g *group) lead() {
 		g.commit()
 		g.mu.Lock()
 		if len(g.waiting) == 0 {
-			g.leading = false
+			close(g.leading)
+			g.leading = nil
 			g.mu.Unlock()
 			return
 		}

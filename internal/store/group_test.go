@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -340,6 +343,30 @@ func TestWhoHasGoneDoesNotBegin(t *testing.T) {
 		err := m.run(part{ctx: t.Context()})
 		if told := <-m.over; !errors.Is(err, context.Canceled) || !errors.Is(told, context.Canceled) {
 			t.Errorf("single %t: %v, and the group is told %v", single, err, told)
+		}
+	}
+}
+
+// What SQLite keeps beside the file is gone with the last connection, and so is every lock.
+func TestClosedIsClosed(t *testing.T) {
+	t.Parallel()
+	for range 30 {
+		path := filepath.Join(t.TempDir(), "x.db")
+		db, err := Open(t.Context(), Config{URL: "sqlite:" + path, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Users().Create(t.Context(), someone(1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("a connection outlived Close: %v", err)
 		}
 	}
 }

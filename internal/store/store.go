@@ -119,10 +119,14 @@ func CheckURL(url string) error {
 	return err
 }
 
-// Close closes all connections, those on which a statement runs when it is over. Nobody
+// Close closes all connections, those on which a statement runs when it is over. On SQLite
+// it waits for the group that commits, so that who opens the file next finds it free. Nobody
 // may use db any more.
 func (db *DB) Close() error {
 	var errs []error
+	if db.group != nil {
+		db.group.idle()
+	}
 	for name, pool := range db.SQLDB() {
 		if err := pool.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("store: close %s: %w", name, err))
