@@ -76,11 +76,12 @@ func (a *App) noteLife(ctx context.Context) error {
 }
 
 func (a *App) learnLives(ctx context.Context) error {
-	longest, err := a.db.TokenLives().Longest(ctx, time.Now(), leeway+livesLate)
+	now := time.Now()
+	longest, err := a.db.TokenLives().Longest(ctx, now, leeway+livesLate)
 	if err != nil {
 		return err
 	}
-	latest, err := a.db.TokenLives().Latest(ctx)
+	latest, err := a.db.TokenLives().Latest(ctx, now)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func TestClockThatIsSetForwardIsNoted(t *testing.T) {
 		if err := follow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := a.db.TokenLives().Latest(t.Context()); err != nil || got.IsZero() == tt.noted || tt.noted && !a.seen().Equal(got) {
+		if got, err := a.db.TokenLives().Latest(t.Context(), time.Now()); err != nil || got.IsZero() == tt.noted || tt.noted && !a.seen().Equal(got) {
 			t.Errorf("after a step of %v the latest time is %s, known as %s, %v", tt.step, got, a.seen(), err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestFeedIsReadWhateverTheClockDoes(t *testing.T) {
 	if err := follow(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if noted, err := a.db.TokenLives().Latest(t.Context()); err != nil || noted.IsZero() {
+	if noted, err := a.db.TokenLives().Latest(t.Context(), time.Now()); err != nil || noted.IsZero() {
 		t.Errorf("noted %s, %v", noted, err)
 	}
 }

@@ -20,10 +20,11 @@ const (
 	unseen = 2 * time.Minute
 	// clocksApart is what the clocks of replicas may differ by.
 	clocksApart = time.Minute
-	// maxAhead bounds for how much longer entries are kept because a clock was ahead. One
-	// that was ahead by years would fill the memory of all who follow.
-	maxAhead = 26 * time.Hour
 )
+
+// MaxAhead bounds for how much longer entries are kept because a clock was ahead. One that
+// was ahead by years would fill the memory of all who follow.
+const MaxAhead = 26 * time.Hour
 
 // Feed is the set of what is revoked, in memory, the way into it, and its copy
 // for followers. Create one with [NewFeed], call [Feed.Sync] before the first use,
@@ -145,7 +146,7 @@ func (f *Feed) Ahead() bool {
 // ahead reports whether t is later than now and not too late, as the time of day.
 func ahead(t, now time.Time) bool {
 	d := t.Round(0).Sub(now.Round(0))
-	return d > backSlack && d <= maxAhead
+	return d > backSlack && d <= MaxAhead
 }
 
 func later(a, b time.Time) time.Time {

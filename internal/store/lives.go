@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/jotgate/jotgate/internal/revocation"
 )
 
 // lifeRow is the token_lives table.
@@ -22,13 +24,15 @@ func (lifeRow) TableName() string { return "token_lives" }
 type TokenLives struct{ db *DB }
 
 // Seen notes that a process which issues tokens of this life was at work at the
-// time given.
+// time given. A time noted before that is later by more than [revocation.MaxAhead] was that
+// of a clock which was wrong, and gives way.
 func (s *TokenLives) Seen(ctx context.Context, life time.Duration, at time.Time) error {
 	return write(ctx, s.db, "note token life", func(ctx context.Context, q *gorm.DB) error {
 		return q.WithContext(ctx).Exec(`
 INSERT INTO token_lives (life, seen_at) VALUES (?, ?)
-ON CONFLICT (life) DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > token_lives.seen_at`,
-			life.Microseconds(), micros(at)).Error
+ON CONFLICT (life) DO UPDATE SET seen_at = excluded.seen_at
+WHERE excluded.seen_at > token_lives.seen_at OR token_lives.seen_at > ?`,
+			life.Microseconds(), micros(at), micros(at.Add(revocation.MaxAhead))).Error
 	})
 }
 
@@ -46,10 +50,11 @@ func (s *TokenLives) Longest(ctx context.Context, now time.Time, over time.Durat
 }
 
 // Latest returns the latest time at which a process that issues tokens was seen, by its
-// own clock, or zero.
-func (s *TokenLives) Latest(ctx context.Context) (time.Time, error) {
+// own clock, or zero. What is ahead of now by more than [revocation.MaxAhead] does not count.
+func (s *TokenLives) Latest(ctx context.Context, now time.Time) (time.Time, error) {
 	latest, err := read(ctx, s.db, "select the latest time seen", func(ctx context.Context, q *gorm.DB) (at int64, err error) {
-		err = scan(ctx, q, []any{&at}, "SELECT COALESCE(max(seen_at), 0) FROM token_lives")
+		err = scan(ctx, q, []any{&at}, "SELECT COALESCE(max(seen_at), 0) FROM token_lives WHERE seen_at <= ?",
+			micros(now.Add(revocation.MaxAhead)))
 		return at, err
 	})
 	return fromMicros(latest), err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jotgate/jotgate/internal/keyset"
+	"github.com/jotgate/jotgate/internal/revocation"
 )
 
 func keyTests() []test {
@@ -90,6 +91,7 @@ func keysJoin(k kit) {
 func lifeTests() []test {
 	return []test{
 		{"the longest life that can be about", livesLongest},
+		{"a clock that was ahead by years gives way", livesOfYears},
 		{"lives are forgotten when none can be about", livesPrune},
 	}
 }
@@ -103,9 +105,9 @@ func (k kit) longest(d time.Duration) time.Duration {
 	return life
 }
 
-func (k kit) latest() time.Time {
+func (k kit) latest(now time.Time) time.Time {
 	k.Helper()
-	at, err := k.db.TokenLives().Latest(k.Context())
+	at, err := k.db.TokenLives().Latest(k.Context(), now)
 	k.must(err)
 	return at
 }
@@ -113,16 +115,27 @@ func (k kit) latest() time.Time {
 func livesLongest(k kit) {
 	lives := k.db.TokenLives()
 	k.equal(k.longest(0), time.Duration(0))
-	k.equal(k.latest(), time.Time{})
+	k.equal(k.latest(epoch()), time.Time{})
 	k.must(lives.Seen(k.Context(), time.Hour, epoch()))
 	k.must(lives.Seen(k.Context(), 10*time.Minute, epoch()))
 	k.must(lives.Seen(k.Context(), 10*time.Minute, epoch().Add(2*time.Hour)))
 	k.must(lives.Seen(k.Context(), 10*time.Minute, epoch().Add(time.Hour))) // a clock that is behind
-	k.equal(k.latest(), epoch().Add(2*time.Hour))
+	k.equal(k.latest(epoch()), epoch().Add(2*time.Hour))
 	k.equal([]time.Duration{
 		k.longest(0), k.longest(61*time.Minute - 1000), k.longest(61 * time.Minute),
 		k.longest(2*time.Hour + 11*time.Minute - 1000), k.longest(2*time.Hour + 11*time.Minute),
 	}, []time.Duration{time.Hour, time.Hour, 10 * time.Minute, 10 * time.Minute, 0})
+}
+
+func livesOfYears(k kit) {
+	lives, hour := k.db.TokenLives(), epoch().Add(time.Hour)
+	k.must(lives.Seen(k.Context(), time.Hour, epoch().Add(3*365*24*time.Hour)))
+	k.must(lives.Seen(k.Context(), time.Minute, hour))
+	k.equal(k.latest(epoch()), hour)
+	k.must(lives.Seen(k.Context(), time.Hour, epoch()))
+	k.equal(k.latest(epoch().Add(9*365*24*time.Hour)), hour)
+	k.must(lives.Seen(k.Context(), time.Minute, hour.Add(-revocation.MaxAhead)))
+	k.equal(k.latest(epoch()), hour)
 }
 
 func livesPrune(k kit) {
