@@ -81,6 +81,12 @@ func unavailable(err error) bool {
 	return false
 }
 
+// deadlocked reports whether PostgreSQL undid a transaction so that another one could go on.
+func deadlocked(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "40P01" || e.Code == "40001")
+}
+
 // sqliteUnavailable looks at the primary code, which is the lowest byte. SQLite says
 // SQLITE_CORRUPT also where the disk once failed to read a page.
 func sqliteUnavailable(code int) bool {

@@ -163,6 +163,11 @@ func prune(ctx context.Context, db *DB, op, sql string, args ...any) (int, error
 	})
 }
 
+// deadlockTries is how often a statement is tried that PostgreSQL undoes for a deadlock.
+const deadlockTries = 3
+
+// run calls f in the transaction of ctx. Without one f is a statement by itself, of which
+// nothing is left where it was undone for a deadlock, so that it is tried again.
 func run[T any](
 	ctx context.Context, db *DB, pool *gorm.DB, op string, f func(ctx context.Context, q *gorm.DB) (T, error),
 ) (T, error) {
@@ -174,6 +179,9 @@ func run[T any](
 		q = pool
 	}
 	v, err := f(ctx, q)
+	for try := 1; try < deadlockTries && !ok && deadlocked(err); try++ {
+		v, err = f(ctx, q)
+	}
 	return v, wrap(ctx, op, err)
 }
 
