@@ -87,10 +87,11 @@ pgo: ## Make PGO (bin/default.pgo) from a mixed load, and compare a build with i
 # that is linked, and with the whole program in it an execution takes ten times as long.
 fuzz: ## Run every fuzz target for FUZZTIME (30s); FUZZ picks packages and targets
 	@set -e; for file in $$(grep -rlE '^func Fuzz' --include=*_test.go cmd internal pkg | sort); do \
-	  pkg=$$(dirname $$file); alone="$$(ls $$pkg/*.go | grep -v _test.go) $$file"; \
-	  go test -c -o /dev/null $$alone >/dev/null 2>&1 || alone=./$$pkg; \
+	  pkg=$$(dirname $$file); \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' $$file | cut -c6-); do \
 	    case "$$pkg $$f" in *$(FUZZ)*) ;; *) continue;; esac; \
+	    alone="$$(ls $$pkg/*.go | grep -v _test.go) $$file"; \
+	    go test -c -o /dev/null $$alone >/dev/null 2>&1 || alone=./$$pkg; \
 	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$alone; done; done
 
 fuzz-release: ## Run every fuzz target ten million times, as before a release
