@@ -33,6 +33,7 @@
 //	client       noun      registered OAuth clients: programs that act for themselves
 //	audit        noun      security events, append-only
 //	store        edge out  GORM on SQLite and PostgreSQL, one file per noun; migrations; the copy from one to the other; storetest
+//	door         tool      the connections of a server, which closes without losing anybody
 //	opaque       tool      makes and checks the secrets that programs keep
 //	scope        tool      the syntax of scopes
 //	password     tool      argon2id with bounded work, and Django's hashes; password rules; the list of common passwords

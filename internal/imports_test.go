@@ -23,7 +23,7 @@ const module = "github.com/jotgate/jotgate/"
 // Groups of rooms, as doc.go tells of them.
 var (
 	tools = []string{
-		"internal/keyset", "internal/opaque", "internal/password", "internal/ratelimit", "internal/scope",
+		"internal/door", "internal/keyset", "internal/opaque", "internal/password", "internal/ratelimit", "internal/scope",
 		"internal/telemetry", "internal/token",
 	}
 	nouns = []string{
@@ -43,6 +43,7 @@ var rooms = map[string][]string{
 	"pkg/js":                       nil,
 	"pkg/client":                   nil,
 	"internal":                     nil,
+	"internal/door":                nil,
 	"internal/keyset":              nil,
 	"internal/opaque":              nil,
 	"internal/password":            nil,
@@ -118,6 +119,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd/jotgate"},
 	"golang.org/x/term":               {"cmd/jotgate"},
 	"github.com/getkin/kin-openapi":   {},
+	"github.com/santhosh-tekuri/":     {},
 	"github.com/rogpeppe/go-internal": {},
 	"github.com/Shopify/toxiproxy":    {},
 	"github.com/rs/zerolog":           {},

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/jotgate/jotgate/internal/door"
 )
 
 const (
@@ -43,18 +45,19 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}
-	doors := []*door{newDoor(api, a.server(a.API)), newDoor(ops, a.server(a.Operations))}
-	doors[1].server.WriteTimeout = 0 // a profile takes as long as it was asked to
+	operations := a.server(a.Operations)
+	operations.WriteTimeout = 0 // a profile takes as long as it was asked to
+	doors := []*door.Door{door.New(api, a.server(a.API)), door.New(ops, operations)}
 	failed := make(chan error, len(doors))
 	var serving sync.WaitGroup
 	for _, d := range doors {
-		serving.Go(func() { failed <- d.serve() })
+		serving.Go(func() { failed <- d.Serve() })
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { a.work(working) })
 	for _, d := range doors {
-		work.Go(func() { d.guests.patrol(working) })
+		work.Go(func() { d.Patrol(working) })
 	}
 	if a.shared != nil {
 		a.shared.Probe(ctx) // an outage is in the log from the start
@@ -128,17 +131,17 @@ func (a *App) drain(ctx context.Context) {
 
 // shutdown waits for requests of the API, and for those of operations only a moment: a
 // profile takes as long as it was asked to.
-func shutdown(ctx context.Context, api, operations *door) error {
+func shutdown(ctx context.Context, api, operations *door.Door) error {
 	ctx, cancel := context.WithTimeout(ctx, drainGrace)
 	defer cancel()
-	var errs []error
-	if err := api.close(ctx); err != nil {
-		errs = append(errs, fmt.Errorf("requests did not end in %s: %w", drainGrace, err), api.server.Close())
+	err := api.Close(ctx)
+	if err != nil {
+		err = fmt.Errorf("requests did not end in %s: %w", drainGrace, err)
 	}
 	moment, cancel := context.WithTimeout(ctx, operationsGrace)
 	defer cancel()
-	if operations.close(moment) != nil {
-		errs = append(errs, operations.server.Close())
+	if other := operations.Close(moment); !errors.Is(other, context.DeadlineExceeded) {
+		err = errors.Join(err, other)
 	}
-	return errors.Join(errs...)
+	return err
 }

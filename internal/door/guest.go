@@ -1,4 +1,4 @@
-package app
+package door
 
 import (
 	"context"
@@ -113,7 +113,7 @@ func (gs *guests) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // net/http looks at it
 	}
-	g := &guest{Conn: c, came: time.Now()}
+	g := &guest{Conn: c, came: time.Now()} //nolint:forbidigo // net/http takes its deadlines from the same clock
 	g.busy.Store(true)
 	g.gone = func() {
 		gs.mu.Lock()

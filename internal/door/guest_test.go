@@ -1,4 +1,4 @@
-package app
+package door
 
 import (
 	"context"
@@ -12,18 +12,18 @@ import (
 )
 
 // opened returns a door with short time-outs, and the way to it.
-func opened(t *testing.T, h http.HandlerFunc) (*door, net.Addr) {
+func opened(t *testing.T, h http.HandlerFunc) (*Door, net.Addr) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	const short = 300 * time.Millisecond
-	d := newDoor(l, &http.Server{Handler: h, ReadHeaderTimeout: short, ReadTimeout: 2 * short, WriteTimeout: 3 * short, IdleTimeout: 3 * short})
+	d := New(l, &http.Server{Handler: h, ReadHeaderTimeout: short, ReadTimeout: 2 * short, WriteTimeout: 3 * short, IdleTimeout: 3 * short})
 	watch, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	served, watched := make(chan error, 1), make(chan struct{})
-	go func() { served <- d.serve() }()
-	go func() { defer close(watched); d.guests.patrol(watch) }()
+	go func() { served <- d.Serve() }()
+	go func() { defer close(watched); d.Patrol(watch) }()
 	t.Cleanup(func() {
 		if err := d.server.Close(); err != nil {
 			t.Error(err)

@@ -1,4 +1,6 @@
-package app
+// Package door is the way into the program for connections: a server of net/http that loses
+// nobody when it closes, and that spends little on the time-outs of those who keep to them.
+package door
 
 import (
 	"context"
@@ -18,36 +20,44 @@ const (
 	doorPatience = time.Second
 )
 
-// door is a server with its listener, which closes without losing anybody. With
+// Door is a server with its listener, which closes without losing anybody. With
 // Shutdown of net/http alone there are two who are: a connection that the kernel
 // has taken and the server has not accepted yet is reset, and one whose request
 // the server has not read yet is closed. A proxy that has sent a POST there can
 // only answer 502.
-type door struct {
+type Door struct {
 	server *http.Server
 	guests *guests
 }
 
-func newDoor(l net.Listener, s *http.Server) *door {
+// New returns a Door in which s serves those who come to l. It sets the ConnState of s, and
+// [Door.Patrol] enforces its time-outs.
+func New(l net.Listener, s *http.Server) *Door {
 	s.ConnState = follow
-	return &door{server: s, guests: &guests{Listener: l, all: map[*guest]struct{}{}}}
+	return &Door{server: s, guests: &guests{Listener: l, all: map[*guest]struct{}{}}}
 }
 
-// serve lets guests in until the door is closed.
-func (d *door) serve() error { return d.server.Serve(d.guests) }
+// Serve lets guests in until the door is closed, and returns why it ended, as
+// [http.Server.Serve] does.
+func (d *Door) Serve() error { return d.server.Serve(d.guests) }
 
-// close takes in those who are before the door already, shuts it and waits until
-// they all have their answers, for as long as ctx lasts.
-func (d *door) close(ctx context.Context) error {
+// Patrol ends connections whose time-outs run out, up to 250 ms late, until ctx ends.
+func (d *Door) Patrol(ctx context.Context) { d.guests.patrol(ctx) }
+
+// Close takes in those who are before the door already, shuts it and waits until
+// they all have their answers. It cuts off those who have none when ctx ends, and returns
+// the error of ctx then.
+func (d *Door) Close(ctx context.Context) error {
 	lull, cancel := context.WithTimeout(ctx, doorPatience)
 	wait(lull, func() bool { return shut(d.guests.Listener) })
 	cancel()
 	_ = d.guests.Close() //nolint:errcheck // it is closed already after a failure
 	wait(ctx, d.guests.quiet)
-	if err := d.server.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
-		return err
+	err := d.server.Shutdown(ctx)
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return nil // the listener is closed, which Shutdown may find before Serve does
 	}
-	return nil // the listener is closed, which Shutdown may find before Serve does
+	return errors.Join(err, d.server.Close())
 }
 
 // wait returns when done says so or ctx ends.

@@ -1,4 +1,4 @@
-package app
+package door
 
 import (
 	"bufio"
@@ -19,15 +19,15 @@ func TestDoorLosesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepting := make(chan struct{})
-	d := newDoor(&lateListener{TCPListener: l, accepting: accepting}, &http.Server{
+	d := New(&lateListener{TCPListener: l, accepting: accepting}, &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 	})
 	served := make(chan error, 1)
-	go func() { served <- d.serve() }()
+	go func() { served <- d.Serve() }()
 	before, silent := dial(t, l.Addr()), dial(t, l.Addr())
 	write(t, before, ask)
 	closed := make(chan error, 1)
-	go func() { closed <- d.close(t.Context()) }()
+	go func() { closed <- d.Close(t.Context()) }()
 	time.Sleep(20 * time.Millisecond) // in which a close that does not wait would be over
 	close(accepting)
 	wantAnswer(t, before)
