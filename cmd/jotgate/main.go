@@ -150,7 +150,17 @@ needs none of them.`,
 		g.serveCommand(), g.migrateCommand(), g.userCommand(), g.clientCommand(), g.keysCommand(), g.configCommand(), g.dbCommand(),
 		g.tokenCommand(), g.healthCommand(), versionCommand(),
 	)
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = helped
+	}
 	return root
+}
+
+// helped refuses a command that is not there, where cobra tells of the one above it.
+func helped(help *cobra.Command, args []string) error {
+	cmd, rest, _ := help.Root().Find(args) //nolint:errcheck // it says what below does
+	return below(cmd, rest)
 }
 
 func (g *program) load(cmd *cobra.Command) (config.Config, error) {
