@@ -27,7 +27,7 @@ func commandsThatEnd() map[string]string {
 func commandsThatDoNot() []string {
 	return []string{
 		"serve", "migrate up", "migrate status", "user create", "user import", "user list", "user enable", "client create", "client list",
-		"db copy", "keys list", "keys import", "keys rotate", "keys reseal", "config check", "config print", "token inspect", "healthcheck", "version",
+		"db copy", "keys list", "keys import", "keys rotate", "keys reseal", "config check", "config print", "token inspect", "healthcheck", "version", "help",
 	}
 }
 
