@@ -42,10 +42,11 @@ platforms: ## Build for every platform of a release
 	@set -e; for p in $$(sed -n 's/^      - \([a-z0-9]*_[a-z0-9]*\)$$/\1/p' .goreleaser.yaml); do \
 	  echo $$p; CGO_ENABLED=0 GOOS=$${p%_*} GOARCH=$${p#*_} go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$p/ ./cmd/jotgate; done
 
-# Many tests wait for a server or for time to pass: three packages at once keep two cores busy. What
-# vet finds, the linters do.
+# Many tests wait for a server or for time to pass: three packages at once keep two cores busy, if
+# those that take longest begin first. What vet finds, the linters do.
+LONGEST := ./internal/web/browsertest ./internal/store ./cmd/jotgate ./internal/httpapi
 test: ## Run all tests, built as shipped
-	CGO_ENABLED=0 go test -vet=off -p 3 ./...
+	CGO_ENABLED=0 go test -vet=off -p 3 $(LONGEST) ./...
 
 # internal/clustertest drives programs as shipped, in which there is no detector. The others here read
 # files, or have Python or Node ask for one thing after another. The C is SQLite's, which comes along
@@ -54,7 +55,7 @@ test: ## Run all tests, built as shipped
 NO_RACES := /internal/(clustertest|deploytest|djangotest|mutants)$$|/pkg/js
 UNSEEN := $(foreach p,modernc.org/sqlite/lib modernc.org/libc,'-gcflags=$(p)=-race=false -d=checkptr=0')
 race: ## Run the tests under the race detector that run things at once (needs a C compiler)
-	CGO_ENABLED=1 CGO_CFLAGS=-O0 go test -race $(UNSEEN) -vet=off -p 3 $$(go list ./... | grep -vE '$(NO_RACES)')
+	CGO_ENABLED=1 CGO_CFLAGS=-O0 go test -race $(UNSEEN) -vet=off -p 3 $(LONGEST) $$(go list ./... | grep -vE '$(NO_RACES)')
 
 lint: ## Run the linters
 	$(TOOL) golangci-lint run ./...
