@@ -2,13 +2,11 @@ package httpapi_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"regexp"
 	"slices"
@@ -27,8 +25,8 @@ import (
 	"github.com/jotgate/jotgate/pkg/bearer"
 )
 
-// document is the document as the program serves it.
-var document = sync.OnceValues(func() ([]byte, error) {
+// described is the document as the program serves it.
+var described = sync.OnceValues(func() (*openapi3.T, error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/openapi.json", nil)
 	if err != nil {
 		return nil, err
@@ -39,18 +37,10 @@ var document = sync.OnceValues(func() ([]byte, error) {
 	}
 	var answer recorder
 	h.ServeHTTP(&answer, req)
-	return answer.Bytes(), nil
-})
-
-var described = sync.OnceValues(func() (*openapi3.T, error) {
-	text, err := document()
-	if err != nil {
-		return nil, err
-	}
 	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml"} {
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.PlainBodyDecoder)
 	}
-	doc, err := openapi3.NewLoader().LoadFromData(text)
+	doc, err := openapi3.NewLoader().LoadFromData(answer.Bytes())
 	if err != nil {
 		return nil, err
 	}
@@ -117,22 +107,15 @@ func validateExchange(t *testing.T, req *http.Request, reqBody []byte, res *http
 			t.Errorf("%s %s was taken and does not fit the document: %v", req.Method, req.URL.Path, err)
 		}
 	}
-	kind, _, err := mime.ParseMediaType(cmp.Or(res.Header.Get("Content-Type"), "none/none"))
-	if err != nil {
-		t.Errorf("%s %s: %v", req.Method, req.URL.Path, err)
+	if req.Method == http.MethodHead {
+		in.Options.ExcludeResponseBody = true
 	}
-	in.Options.ExcludeResponseBody = req.Method == http.MethodHead || strings.HasSuffix(kind, "json")
 	out := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: in, Status: res.StatusCode, Header: res.Header,
 		Body: io.NopCloser(bytes.NewReader(resBody)), Options: in.Options,
 	}
 	if err := openapi3filter.ValidateResponse(req.Context(), out); err != nil {
 		t.Errorf("%s %s: the answer %d does not fit the document: %v\n%s", req.Method, req.URL.Path, res.StatusCode, err, resBody)
-	}
-	if req.Method != http.MethodHead && strings.HasSuffix(kind, "json") {
-		if err := validAnswer(route, res, kind, resBody); err != nil {
-			t.Errorf("%s %s: the answer %d does not fit the document: %v\n%s", req.Method, req.URL.Path, res.StatusCode, err, resBody)
-		}
 	}
 	wantCodeListed(t, route, res, resBody)
 	wantHeadersListed(t, route, res)
