@@ -51,7 +51,7 @@ test: ## Run all tests, built as shipped
 # internal/clustertest drives programs as shipped, in which there is no detector. The others here read
 # files, or have Python or Node ask for one thing after another. The C is SQLite's, which comes along
 # with GORM's dialector: it has to compile, and nobody calls it. SQLite in Go is C in disguise, with
-# locks of its own: the detector looks at who calls it, and not into it, which took a third of the time.
+# locks of its own: the detector looks at who calls it, and not into it.
 NO_RACES := /internal/(clustertest|deploytest|djangotest|mutants)$$|/pkg/js
 UNSEEN := $(foreach p,modernc.org/sqlite/lib modernc.org/libc,'-gcflags=$(p)=-race=false -d=checkptr=0')
 race: ## Run the tests under the race detector that run things at once (needs a C compiler)

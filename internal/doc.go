@@ -18,6 +18,7 @@
 //	pkg/client             keeps a native app signed in; knows the HTTP API and nothing of this module
 //
 //	app          wiring    builds the program from a Config and runs it; no decisions
+//	door         edge in   the connections of a server, which closes without losing anybody
 //	config                 what an operator decides, loaded strictly
 //	httpapi      edge in   the first-party JSON API on Gin, the OpenAPI document and its page
 //	oauthapi     edge in   the OAuth 2 wire: forms, and errors as RFC 6749 has them
@@ -33,7 +34,6 @@
 //	client       noun      registered OAuth clients: programs that act for themselves
 //	audit        noun      security events, append-only
 //	store        edge out  GORM on SQLite and PostgreSQL, one file per noun; migrations; the copy from one to the other; storetest
-//	door         tool      the connections of a server, which closes without losing anybody
 //	opaque       tool      makes and checks the secrets that programs keep
 //	scope        tool      the syntax of scopes
 //	password     tool      argon2id with bounded work, and Django's hashes; password rules; the list of common passwords

@@ -23,14 +23,14 @@ const module = "github.com/jotgate/jotgate/"
 // Groups of rooms, as doc.go tells of them.
 var (
 	tools = []string{
-		"internal/door", "internal/keyset", "internal/opaque", "internal/password", "internal/ratelimit", "internal/scope",
+		"internal/keyset", "internal/opaque", "internal/password", "internal/ratelimit", "internal/scope",
 		"internal/telemetry", "internal/token",
 	}
 	nouns = []string{
 		"internal/apikey", "internal/audit", "internal/client", "internal/revocation", "internal/session", "internal/user",
 	}
 	flows = []string{"internal/flow", "internal/gate", "internal/oauth"}
-	edges = []string{"internal/djangousers", "internal/httpapi", "internal/oauthapi"}
+	edges = []string{"internal/djangousers", "internal/door", "internal/httpapi", "internal/oauthapi"}
 )
 
 // rooms is the map: what each package may import from this module. A package
@@ -119,7 +119,6 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd/jotgate"},
 	"golang.org/x/term":               {"cmd/jotgate"},
 	"github.com/getkin/kin-openapi":   {},
-	"github.com/santhosh-tekuri/":     {},
 	"github.com/rogpeppe/go-internal": {},
 	"github.com/Shopify/toxiproxy":    {},
 	"github.com/rs/zerolog":           {},

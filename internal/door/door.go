@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// doorPause spaces out the looks at what still waits.
-	doorPause = 2 * time.Millisecond
-	// doorPatience is how long the door waits for a moment in which nobody comes.
-	doorPatience = time.Second
+	// pause spaces out the looks at what still waits.
+	pause = 2 * time.Millisecond
+	// patience is how long the door waits for a moment in which nobody comes.
+	patience = time.Second
 )
 
 // Door is a server with its listener, which closes without losing anybody. With
@@ -48,7 +48,7 @@ func (d *Door) Patrol(ctx context.Context) { d.guests.patrol(ctx) }
 // they all have their answers. It cuts off those who have none when ctx ends, and returns
 // the error of ctx then.
 func (d *Door) Close(ctx context.Context) error {
-	lull, cancel := context.WithTimeout(ctx, doorPatience)
+	lull, cancel := context.WithTimeout(ctx, patience)
 	wait(lull, func() bool { return shut(d.guests.Listener) })
 	cancel()
 	_ = d.guests.Close() //nolint:errcheck // it is closed already after a failure
@@ -63,7 +63,7 @@ func (d *Door) Close(ctx context.Context) error {
 // wait returns when done says so or ctx ends.
 func wait(ctx context.Context, done func() bool) {
 	for ctx.Err() == nil && !done() {
-		time.Sleep(doorPause)
+		time.Sleep(pause)
 	}
 }
 
