@@ -36,7 +36,7 @@ func TestStatementOutlivesADeadlock(t *testing.T) {
 			_, err := db.Sessions().End(t.Context(), session.Which{UserID: "u"}, session.ReasonEpoch, now)
 			all <- err
 		}()
-		time.Sleep(300 * time.Millisecond) // it holds a and waits for b
+		waitForLock(t, db) // it holds a and waits for b
 		_, err := db.Sessions().ByID(ctx, "a")
 		return err
 	})
@@ -49,4 +49,22 @@ func TestStatementOutlivesADeadlock(t *testing.T) {
 	if living, err := db.Sessions().Living(t.Context(), "u", now, 9); err != nil || len(living) > 0 {
 		t.Errorf("%d sessions live, %v", len(living), err)
 	}
+}
+
+// waitForLock returns when somebody waits for a row. It ends no test, since a transaction
+// that holds it calls it.
+func waitForLock(t *testing.T, db *DB) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(time.Millisecond) {
+		var waiting int
+		if err := db.SQLDB()["postgres"].QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+			t.Errorf("look for who waits: %v", err)
+			return
+		}
+		if waiting > 0 {
+			return
+		}
+	}
+	t.Error("nobody waits for a row")
 }

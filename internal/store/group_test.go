@@ -370,3 +370,35 @@ func TestClosedIsClosed(t *testing.T) {
 		}
 	}
 }
+
+// A write that does not come back holds up no stop.
+func TestCloseDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), Config{
+		URL: "sqlite:" + filepath.Join(t.TempDir(), "x.db"), Logger: slog.New(slog.DiscardHandler), Timeout: 300 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, release, over := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		over <- db.InTx(t.Context(), func(context.Context) error {
+			close(held)
+			<-release
+			return nil
+		})
+	}()
+	<-held
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Close waits for a write that does not come back")
+	}
+	close(release)
+	<-over
+}
