@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,15 +13,40 @@ import (
 
 // TestStatementOutlivesADeadlock has one statement that ends sessions meet a transaction
 // which holds one of them and wants another: PostgreSQL undoes the statement, which has
-// waited for longer, and it is done all the same.
+// waited for longer, and it is done all the same. Where the transaction asks so late that
+// PostgreSQL no longer looks on behalf of the statement, it is the one that is undone, and
+// they meet again.
 func TestStatementOutlivesADeadlock(t *testing.T) {
 	t.Parallel()
 	db := openTest(t, pgtest.DSN(t))
-	now := time.Now()
 	if err := db.Users().Create(t.Context(), user.User{ID: "u", Username: "ada"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []session.ID{"a", "b"} {
+	now := time.Now()
+	for n := range 10 {
+		transaction, statement := deadlock(t, db, now, strconv.Itoa(n))
+		if statement != nil {
+			t.Errorf("the statement: %v", statement)
+		}
+		if living, err := db.Sessions().Living(t.Context(), "u", now, 9); err != nil || len(living) > 0 {
+			t.Errorf("%d sessions live, %v", len(living), err)
+		}
+		if !deadlocked(transaction) {
+			if transaction != nil {
+				t.Errorf("the transaction: %v", transaction)
+			}
+			return
+		}
+	}
+	t.Error("it never was the statement that was undone")
+}
+
+// deadlock returns what became of a transaction and of a statement that waited for each
+// other, over sessions whose names end in n.
+func deadlock(t *testing.T, db *DB, now time.Time, n string) (transaction, statement error) {
+	t.Helper()
+	a, b := session.ID("a"+n), session.ID("b"+n)
+	for _, id := range []session.ID{a, b} {
 		if err := db.Sessions().Create(t.Context(), session.Session{
 			ID: id, UserID: "u", Mode: session.Bearer, Generation: 1, CreatedAt: now, ExpiresAt: now.Add(time.Hour), AbsoluteAt: now.Add(time.Hour),
 		}); err != nil {
@@ -28,8 +54,9 @@ func TestStatementOutlivesADeadlock(t *testing.T) {
 		}
 	}
 	all := make(chan error, 1)
-	err := db.InTx(t.Context(), func(ctx context.Context) error {
-		if _, err := db.Sessions().ByID(ctx, "b"); err != nil {
+	transaction = db.InTx(t.Context(), func(ctx context.Context) error {
+		if _, err := db.Sessions().ByID(ctx, b); err != nil {
+			all <- err
 			return err
 		}
 		go func() {
@@ -37,18 +64,10 @@ func TestStatementOutlivesADeadlock(t *testing.T) {
 			all <- err
 		}()
 		waitForLock(t, db) // it holds a and waits for b
-		_, err := db.Sessions().ByID(ctx, "a")
+		_, err := db.Sessions().ByID(ctx, a)
 		return err
 	})
-	if err != nil {
-		t.Errorf("the transaction: %v", err)
-	}
-	if err := <-all; err != nil {
-		t.Errorf("the statement: %v", err)
-	}
-	if living, err := db.Sessions().Living(t.Context(), "u", now, 9); err != nil || len(living) > 0 {
-		t.Errorf("%d sessions live, %v", len(living), err)
-	}
+	return transaction, <-all
 }
 
 // waitForLock returns when somebody waits for a row. It ends no test, since a transaction
