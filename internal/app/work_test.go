@@ -116,3 +116,29 @@ func TestFeedIsReadWhateverTheClockDoes(t *testing.T) {
 		t.Errorf("noted %s, %v", noted, err)
 	}
 }
+
+// TestWhatEndsIsKeptForAClockAhead holds that what ends sessions knows how late the tokens of
+// another process are dated.
+func TestWhatEndsIsKeptForAClockAhead(t *testing.T) {
+	c := config.Default()
+	c.DataDir = t.TempDir()
+	c.Database.URL = config.NewSecret("sqlite:" + c.DataDir + "/jotgate.db")
+	a, err := New(t.Context(), c, Build{Version: "test"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ahead := time.Now().Add(time.Hour)
+	if err := errors.Join(a.db.TokenLives().Seen(t.Context(), c.Token.AccessTTL, ahead), a.noteLife(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range a.feed.Sessions("S1") {
+		if e.ExpiresAt.Before(ahead.Add(c.Token.AccessTTL)) {
+			t.Errorf("what ends a session is kept until %s, where a token may be dated %s", e.ExpiresAt, ahead)
+		}
+	}
+}

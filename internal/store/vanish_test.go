@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"github.com/jotgate/jotgate/internal/pgtest"
 )
 
@@ -136,23 +139,46 @@ func TestHostThatVanishes(t *testing.T) {
 	}
 }
 
-// TestHostThatVanishesWhenAskedToLead: the question is given up, so that it is asked again.
+// TestHostThatVanishesWhenAskedToLead, or when it is called for that: the question is given
+// up, so that it is asked again.
 func TestHostThatVanishesWhenAskedToLead(t *testing.T) {
 	t.Parallel()
-	u, err := url.Parse(pgtest.DSN(t))
+	for _, at := range []string{"tcp_keepalives_count", "pg_try_advisory_lock"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			u, err := url.Parse(pgtest.DSN(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.Host = newTunnel(t, u.Host, at).Addr().String()
+			db, err := Open(t.Context(), Config{URL: u.String(), Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			led, err := db.AsLeader(t.Context(), Pruning, func(context.Context) error { return nil })
+			if _, ok := errors.AsType[*UnavailableError](err); led || !ok || time.Since(begin) > connectTimeout-time.Second {
+				t.Errorf("AsLeader = %t, %v, after %s", led, err, time.Since(begin))
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestWhoGivesUpSuspectsNobody: that a caller leaves while a connection is asked says nothing
+// about the others.
+func TestWhoGivesUpSuspectsNobody(t *testing.T) {
+	t.Parallel()
+	conn, err := pgx.Connect(t.Context(), pgtest.DSN(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Host = newTunnel(t, u.Host, "pg_try_advisory_lock").Addr().String()
-	db, err := Open(t.Context(), Config{URL: u.String(), Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	led, err := db.AsLeader(t.Context(), Pruning, func(context.Context) error { return nil })
-	if _, ok := errors.AsType[*UnavailableError](err); led || !ok {
-		t.Errorf("AsLeader = %t, %v", led, err)
-	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if !suspect(ctx, stdlib.ShouldPingParams{Conn: conn, IdleDuration: 2 * pingAfter}, func() { t.Error("all are dropped") }) {
+		t.Error("a connection is used that gave no answer")
 	}
 }
