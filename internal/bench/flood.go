@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	goodTokens = 1000
+	goodTokens = 4000
 	badTokens  = 100_000
 	// passes through the good tokens make one rate.
 	passes = 10
