@@ -160,6 +160,25 @@ func wantCodeListed(t *testing.T, route *routers.Route, res *http.Response, body
 	}
 }
 
+// TestReadersShowNoOrigin holds that the document lists csrf-rejected for no GET but
+// forward-auth, which judges the request that a proxy tells of.
+func TestReadersShowNoOrigin(t *testing.T) {
+	doc, err := described()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths.Map() {
+		if item.Get == nil {
+			continue
+		}
+		refused := item.Get.Responses.Status(http.StatusForbidden)
+		listed := refused != nil && strings.Contains(*refused.Value.Description, "csrf-rejected")
+		if listed != (path == "/v1/forward-auth") {
+			t.Errorf("GET %s lists csrf-rejected: %t", path, listed)
+		}
+	}
+}
+
 func TestDocumentIsValid(t *testing.T) {
 	doc, err := described()
 	if err != nil {
