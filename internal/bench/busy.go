@@ -17,7 +17,7 @@ var errBusy = errors.New("the machine is busy: these values are worth nothing, a
 // probe has the server's core sign for a while, which waits for nothing else, and
 // remembers what share of it other programs left.
 func (b *bench) probe(ctx context.Context) error {
-	_, err := b.rateOf(ctx, b.cores.server, "sign")
+	_, err := b.rateOf(ctx, b.cores.server, b.length, "sign")
 	return err
 }
 

@@ -250,8 +250,8 @@ func (c *crowd) signIn(ctx context.Context, n int) ([][]tokens, error) {
 
 // leave ends as many sessions as there were made for it. How long that takes is not
 // given, how many there are is.
-func (c *crowd) leave(ctx context.Context) error {
-	signedIn, err := c.signIn(ctx, cycle)
+func (c *crowd) leave(ctx context.Context, n int) error {
+	signedIn, err := c.signIn(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -260,10 +260,6 @@ func (c *crowd) leave(ctx context.Context) error {
 		c.leaves.asks = append(c.leaves.asks, &leaving{some})
 	}
 	return c.leaves.round(ctx, time.Minute)
-}
-
-func (c *crowd) round(ctx context.Context, length time.Duration) error {
-	return errors.Join(c.logins.round(ctx, length), c.refreshes.round(ctx, length), c.leave(ctx))
 }
 
 // flatness asks both databases in turn.
@@ -291,10 +287,16 @@ func (g *ground) flatness(ctx context.Context) error {
 
 func (g *ground) compare(ctx context.Context, empty, full *crowd) error {
 	turn := []*crowd{empty, full}
-	for range g.b.rounds {
-		for _, c := range turn {
-			if err := c.round(ctx, g.b.length); err != nil {
-				return err
+	for range g.b.rounds * perRound {
+		for _, kind := range []func(*crowd) error{
+			func(c *crowd) error { return c.logins.round(ctx, g.b.length/perRound) },
+			func(c *crowd) error { return c.refreshes.round(ctx, g.b.length/perRound) },
+			func(c *crowd) error { return c.leave(ctx, cycle/perRound) },
+		} {
+			for _, c := range turn {
+				if err := kind(c); err != nil {
+					return err
+				}
 			}
 		}
 		slices.Reverse(turn) // neither is always the one that comes after the other

@@ -61,22 +61,23 @@ func (b *bench) refreshRounds(ctx context.Context, floor, c *child) error {
 	}
 	bare := &measured{addr: floor.addr, asks: times(sessions, bareRequest())}
 	var signs, rows, sums []float64
-	for round := range b.rounds {
-		if err := bare.round(ctx, b.length); err != nil {
+	length := b.length / perRound
+	for turn := range b.rounds * perRound {
+		if err := bare.round(ctx, length); err != nil {
 			return err
 		}
-		sign, err := b.rateOf(ctx, b.cores.server, "sign")
+		sign, err := b.rateOf(ctx, b.cores.server, length, "sign")
 		if err != nil {
 			return err
 		}
-		row, err := b.rateOf(ctx, b.cores.server, "rows", filepath.Join(b.dir, "rows"+strconv.Itoa(round)))
+		row, err := b.rateOf(ctx, b.cores.server, length, "rows", filepath.Join(b.dir, "rows"+strconv.Itoa(turn)))
 		if err != nil {
 			return err
 		}
-		if err := ours.round(ctx, b.length); err != nil {
+		if err := ours.round(ctx, length); err != nil {
 			return err
 		}
-		signs, rows, sums = append(signs, sign), append(rows, row), append(sums, 1/(1/bare.rates[round]+1/sign+1/row))
+		signs, rows, sums = append(signs, sign), append(rows, row), append(sums, 1/(1/bare.rates[turn]+1/sign+1/row))
 	}
 	b.row("the parts of a refresh", fmt.Sprintf("bare handler %.0f/s, ES256 signatures %.0f/s, rows in groups of 32 %.0f/s; one after another %.0f/s",
 		median(bare.rates), median(signs), median(rows), median(sums)))
@@ -101,13 +102,13 @@ func (b *bench) refreshesOnPostgres(ctx context.Context) (err error) {
 			return err
 		}
 		var bare []float64
-		for range b.rounds {
-			rate, err := b.rateOf(ctx, b.cores.server, "update", url)
+		for range b.rounds * perRound {
+			rate, err := b.rateOf(ctx, b.cores.server, b.length/perRound, "update", url)
 			if err != nil {
 				return err
 			}
 			bare = append(bare, rate)
-			if err := ours.round(ctx, b.length); err != nil {
+			if err := ours.round(ctx, b.length/perRound); err != nil {
 				return err
 			}
 		}

@@ -78,7 +78,7 @@ func (m *measured) note(l load) {
 }
 
 // perRound is how often those that are compared take turns within a round: a machine that
-// others share is not as fast in two seconds as in the next two.
+// others share may be twice as fast in two seconds as in the next two.
 const perRound = 10
 
 // compare does rounds of each of them, in turns.
