@@ -11,7 +11,8 @@ const pageHead = `# Figures
 What was measured beside what, and how to repeat it. ` + "`make bench`" + ` writes this page, the plot and
 ` + "[`testdata/bench/figures.json`](../../testdata/bench/figures.json)" + ` and says what has moved since; ` + "`make bench-quick`" + ` writes
 nothing, and its figures say little. Each value is a proportion to something measured in the same round, because figures
-of two machines, or of one shared machine at two times, do not compare.
+of two machines, or of one shared machine at two times, do not compare: requests, refreshes and the growth are measured in
+turns of a tenth of a round.
 
 The server is the program as it is shipped, a process of its own on a core of its own, with the default settings, but for
 two. Limits are off where one address makes more logins or refreshes than they allow, and the parts that need many
@@ -61,7 +62,7 @@ func (f figures) page() string {
 	b.WriteString(pageHead)
 	if len(f.Rows) > 0 {
 		fmt.Fprintf(&b, "%s.\n\n![Shares of the targets that are reached](figures.svg)\n\n", f.Setting)
-		b.WriteString("| part | work | figure | value (least to most of the rounds) | target | |\n|---|---|---|---|---|---|\n")
+		b.WriteString("| part | work | figure | value (least to most of the rounds or turns) | target | |\n|---|---|---|---|---|---|\n")
 		for _, r := range f.Rows {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.Part, cell(r.Work), cell(r.Figure), r.ranged(), r.bound(), r.verdict())
 		}
