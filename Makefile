@@ -92,7 +92,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s); FUZZ picks packages and targe
 	@set -e; for file in $$(grep -rlE '^func Fuzz' --include=*_test.go cmd internal pkg | sort); do \
 	  pkg=$$(dirname $$file); \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' $$file | cut -c6-); do \
-	    case "$$pkg $$f" in *$(FUZZ)*) ;; *) continue;; esac; \
+	    case "$$pkg $$f" in *"$(FUZZ)"*) ;; *) continue;; esac; \
 	    alone="$$(ls $$pkg/*.go | grep -v _test.go) $$file"; \
 	    go test -c -o /dev/null $$alone >/dev/null 2>&1 || alone=./$$pkg; \
 	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$alone; done; done
