@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -49,14 +48,16 @@ func decodeOptional[T any](c *gin.Context) (v T, present bool, err error) {
 // readBody returns nothing for a request without a body, which needs no
 // Content-Type either.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body := bufio.NewReader(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, err := body.Peek(1); errors.Is(err, io.EOF) {
+	body := http.MaxBytesReader(w, r.Body, maxBody)
+	first := make([]byte, 1)
+	n, err := io.ReadFull(body, first)
+	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
 	if !isJSON(r.Header) {
 		return nil, errMediaType
 	}
-	text, err := io.ReadAll(body)
+	text, err := io.ReadAll(io.MultiReader(bytes.NewReader(first[:n]), body))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, errTooLarge
 	}
@@ -82,7 +83,7 @@ func isJSON(h http.Header) bool {
 // checkText refuses what the decoder would take: a value that is no object,
 // NUL in a string, and deep nesting.
 func checkText(text []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(text))
+	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	if d.PeekKind() != '{' {
 		return malformed("A JSON object is expected in the body.")
 	}
