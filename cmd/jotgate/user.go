@@ -35,11 +35,7 @@ type userView struct {
 }
 
 func viewUser(u user.User) userView {
-	roles := make([]string, len(u.Roles))
-	for i, r := range u.Roles {
-		roles[i] = string(r)
-	}
-	return userView{string(u.ID), string(u.Username), string(u.Email), roles, u.Disabled, u.CreatedAt, string(u.ExternalID)}
+	return userView{string(u.ID), string(u.Username), string(u.Email), user.RoleNames(u.Roles), u.Disabled, u.CreatedAt, string(u.ExternalID)}
 }
 
 func (v userView) line() string {

@@ -99,14 +99,10 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 	if s.AbsoluteAt.Before(expires) && s.AbsoluteAt.After(issued.Add(time.Second)) {
 		expires = s.AbsoluteAt.Truncate(time.Second)
 	}
-	roles := make([]string, len(u.Roles))
-	for i, r := range u.Roles {
-		roles[i] = string(r)
-	}
 	access, err := g.Issuer.Access(token.Access{
 		Subject: string(u.ID), ClientID: clientID, SessionID: string(s.ID),
 		IssuedAt: issued, ExpiresAt: expires, AuthTime: s.CreatedAt.Truncate(time.Second),
-		AMR: []string{"pwd"}, Roles: roles, Mode: string(s.Mode),
+		AMR: []string{"pwd"}, Roles: user.RoleNames(u.Roles), Mode: string(s.Mode),
 	})
 	if err != nil {
 		return Tokens{}, fmt.Errorf("gate: mint access token: %w", err)

@@ -102,13 +102,9 @@ const rolesTries = 3
 // sure of the tokens. Each try is on record. Where a clock was ahead and was put right the
 // user's sessions end, as the tokens that it dated cannot be told from others.
 func (g *Gate) SetRoles(ctx context.Context, id user.ID, roles []user.Role) error {
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		names[i] = string(r)
-	}
 	for range rolesTries {
 		var border time.Time
-		if err := g.change(ctx, id, audit.RolesChanged, strings.Join(names, " "), func(ctx context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
+		if err := g.change(ctx, id, audit.RolesChanged, strings.Join(user.RoleNames(roles), " "), func(ctx context.Context, u user.User, c *user.Change) ([]revocation.Entry, error) {
 			var entry revocation.Entry
 			border, entry = g.outdate(u)
 			c.Roles, c.TokensValidAfter = &roles, &border

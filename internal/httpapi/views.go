@@ -20,13 +20,9 @@ type userView struct {
 }
 
 func userOf(u user.User) userView {
-	roles := make([]string, len(u.Roles))
-	for i, r := range u.Roles {
-		roles[i] = string(r)
-	}
 	return userView{
 		ID: string(u.ID), Username: orNull(string(u.Username)), Email: orNull(string(u.Email)),
-		EmailVerified: u.EmailVerified, Roles: roles, CreatedAt: u.CreatedAt.UTC(),
+		EmailVerified: u.EmailVerified, Roles: user.RoleNames(u.Roles), CreatedAt: u.CreatedAt.UTC(),
 	}
 }
 

@@ -69,13 +69,9 @@ func (o *OAuth) introspectKey(ctx context.Context, c client.Client, raw string) 
 	if err != nil || !slices.Contains(c.Audiences, o.Audience) {
 		return Token{}, false, err
 	}
-	roles := make([]string, len(u.Roles))
-	for i, r := range u.Roles {
-		roles[i] = string(r)
-	}
 	return Token{
 		ID: string(k.ID), Subject: k.UserID, ClientID: firstParty, Audience: []string{o.Audience},
-		Scope: strings.Join(k.Scopes, " "), Roles: roles, Mode: string(session.Bearer),
+		Scope: strings.Join(k.Scopes, " "), Roles: user.RoleNames(u.Roles), Mode: string(session.Bearer),
 		IssuedAt: k.CreatedAt.Truncate(time.Second), ExpiresAt: k.ExpiresAt,
 	}, true, nil
 }

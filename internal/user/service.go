@@ -171,6 +171,15 @@ func (s *Service) CheckNew(u User, plain string) error {
 	return err
 }
 
+// RoleNames returns roles as plain strings. It is never nil.
+func RoleNames(roles []Role) []string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return names
+}
+
 // ParseRoles returns roles without repetitions, sorted, or [ErrInvalidRole].
 func ParseRoles(names []string) ([]Role, error) {
 	roles := make([]Role, 0, len(names))
