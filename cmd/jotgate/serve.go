@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,15 +62,30 @@ func welcome(w io.Writer, c config.Config, l app.Listening) {
 	if c.SampleApp() {
 		sample = "  app         " + c.PublicURL + "/app\n"
 	}
+	hint := ""
+	if meant := publicURLMeant(c.PublicURL, l.API); meant != "" {
+		hint = "  hint        without a proxy in front, set JOTGATE_PUBLIC_URL=" + meant + "\n"
+	}
 	fmt.Fprintf(w, `jotgate is listening.
   API         %s (on %s)
   docs        %s/docs
 %s  operations  http://%s/metrics
   data        %s
-Try it:
+%sTry it:
   curl -s %s/v1/users -H 'Content-Type: application/json' \
     -d '{"username":"ada","password":"correct horse battery staple"}'
-`, c.PublicURL, l.API, c.PublicURL, sample, l.Operations, data, c.PublicURL)
+`, c.PublicURL, l.API, c.PublicURL, sample, l.Operations, data, hint, c.PublicURL)
+}
+
+// publicURLMeant returns what the public URL may have been meant to be if it names this
+// machine, which http says, and a port that is not the one listened on.
+func publicURLMeant(public string, listens net.Addr) string {
+	u, err := url.Parse(public)
+	at, ok := listens.(*net.TCPAddr)
+	if err != nil || !ok || u.Scheme != "http" || cmp.Or(u.Port(), "80") == strconv.Itoa(at.Port) {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(u.Hostname(), strconv.Itoa(at.Port))
 }
 
 func (g *program) healthCommand() *cobra.Command {
