@@ -60,7 +60,7 @@ grant client_credentials. A secret is printed once, when it is made.`,
 		"how long the old secret goes on; left out, it ends at once together with the tokens it brought")
 	cmd.AddCommand(
 		g.createClient(), rotate,
-		&cobra.Command{Use: "list", Short: "List all clients", Args: cobra.NoArgs, RunE: g.listClients},
+		&cobra.Command{Use: "list", Short: "List all clients", Args: arguments(0, 0), RunE: g.listClients},
 		g.changeClient("delete CLIENT", "End the client and its tokens",
 			func(ctx context.Context, a *app.App, id client.ID) (client.Client, string, error) {
 				c, err := a.OAuth.Clients.Store.ByID(ctx, id)
@@ -80,7 +80,7 @@ func (g *program) createClient() *cobra.Command {
 		Use:     "create",
 		Short:   "Register a client and print its secret",
 		Example: "  jotgate client create --name reports --scope orders:read",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			a, err := g.open(cmd)
 			if err != nil {
@@ -106,7 +106,7 @@ func (g *program) changeClient(use, short string,
 	act func(ctx context.Context, a *app.App, id client.ID) (client.Client, string, error),
 ) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		Use: use, Short: short, Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			a, err := g.openFound(cmd)
 			if err != nil {

@@ -42,7 +42,7 @@ Leave the password out of --to and put it into PGPASSWORD or ~/.pgpass, or the w
 URL into a file (--to-file), where other users of the machine do not see it.`,
 		Example: `  jotgate db copy --from sqlite:data/jotgate.db --to postgres://jotgate@db.example.com/jotgate
   jotgate db copy --from sqlite:data/jotgate.db --to-file database-url --apply`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if job.To, err = targetURL(cmd, job.To, toFile); err != nil {
 				return err

@@ -18,7 +18,7 @@ verifiers read the revocation feed anew. Run it after the database was restored 
 backup and before the service starts again: the backup brings sessions back that have
 ended since, and the feed's numbers are given out a second time. Users, API keys and
 clients stay as the backup has them; those that were deleted since are back too.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			a, err := g.openFound(cmd)
 			if err != nil {

@@ -35,7 +35,7 @@ external id, such as django:42. A user who cannot be taken is told of and stops
 nothing.`,
 		Example: `  jotgate user import --from django --source db.sqlite3
   jotgate user import --from django --source postgres://django@db.example.com/shop --superuser-role admin --apply`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if from != "django" {
 				return errors.New("users are imported --from django; nothing else is known")

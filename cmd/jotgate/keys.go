@@ -51,14 +51,14 @@ func (v keyView) line() string {
 func (g *program) keysCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "List, rotate, revoke and reseal signing keys, or bring your own"}
 	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List the signing keys", Args: cobra.NoArgs, RunE: g.withKeys(g.openFound, listKeys)},
+		&cobra.Command{Use: "list", Short: "List the signing keys", Args: arguments(0, 0), RunE: g.withKeys(g.openFound, listKeys)},
 		&cobra.Command{
 			Use:   "import FILE",
 			Short: "Import a private key in PEM or as a JWK; - reads standard input",
 			Long: `Import a private key: PEM (PKCS #8, PKCS #1, SEC 1) or a private JWK. It must be
 for the configured token.alg. In a database that has keys it is published for ten
 minutes before it signs, so that no verifier meets it unprepared.`,
-			Args: cobra.ExactArgs(1), RunE: g.importKey,
+			Args: arguments(1, 1), RunE: g.importKey,
 		},
 		g.rotateKey(),
 		&cobra.Command{
@@ -70,14 +70,14 @@ refresh token gets a new access token. If it was the one that signs, the next on
 or a new one, takes over at once. Verifiers that keep the key set meet that one
 unprepared and must ask for it: for a change that nobody notices there is "rotate".
 A kid that begins with a dash comes after two: keys revoke -- KID.`,
-			Args: cobra.ExactArgs(1), RunE: g.withKeys(g.openFound, revokeKey),
+			Args: arguments(1, 1), RunE: g.withKeys(g.openFound, revokeKey),
 		},
 		&cobra.Command{
 			Use:   "reseal",
 			Short: "Seal all signing keys under the master key that the other one sealed",
 			Long: `Seal all signing keys under the master key that the other one (master_key_other)
 sealed, in one transaction. Doing it again is harmless.`,
-			Args: cobra.NoArgs, RunE: g.withKeys(g.openFound, resealKeys),
+			Args: arguments(0, 0), RunE: g.withKeys(g.openFound, resealKeys),
 		},
 		g.bumpEpoch(),
 	)
@@ -140,7 +140,7 @@ func (g *program) rotateKey() *cobra.Command {
 a verifier keeps the key set, and then signs; the one before it stays published
 until the last token that it signed has expired. Nobody notices, and a change of
 the algorithm is no different: set token.alg first, everywhere, and rotate then.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.load(cmd)
 			if err != nil {

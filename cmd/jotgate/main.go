@@ -124,6 +124,20 @@ func below(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint)
 }
 
+// arguments is [cobra.RangeArgs] that says what is expected. It repeats none, which may be
+// a password.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > most:
+			return fmt.Errorf("too many arguments; usage: %s", cmd.UseLine())
+		case len(args) < least:
+			return fmt.Errorf("an argument is missing; usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
 // program is what commands share.
 type program struct {
 	process
@@ -228,7 +242,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print version, commit and Go version",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := "github.com/jotgate/jotgate"
 			if info, ok := debug.ReadBuildInfo(); ok {

@@ -18,7 +18,7 @@ func (g *program) migrateCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "migrate", Short: "Bring the database's tables up to date, or tell how far they are"}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "up", Short: "Apply the migrations that are missing", Args: cobra.NoArgs,
+			Use: "up", Short: "Apply the migrations that are missing", Args: arguments(0, 0),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				c, err := g.load(cmd)
 				if err != nil {
@@ -40,7 +40,7 @@ func (g *program) migrateCommand() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "status", Short: "Tell which migrations are applied", Args: cobra.NoArgs, RunE: g.migrationStatus,
+			Use: "status", Short: "Tell which migrations are applied", Args: arguments(0, 0), RunE: g.migrationStatus,
 		},
 	)
 	g.addOutput(cmd)
@@ -95,7 +95,7 @@ func (g *program) configCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Check or print the configuration"}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "check", Short: "Say what is wrong with the configuration", Args: cobra.NoArgs,
+			Use: "check", Short: "Say what is wrong with the configuration", Args: arguments(0, 0),
 			Long: `Say what is wrong with the configuration and with the keys that it names. Nothing
 is made, and nothing is reached: whether the database answers and the addresses are
 free, the start tells.`,
@@ -112,7 +112,7 @@ free, the start tells.`,
 			},
 		},
 		&cobra.Command{
-			Use: "print", Short: "Print the configuration in force, without secrets", Args: cobra.NoArgs,
+			Use: "print", Short: "Print the configuration in force, without secrets", Args: arguments(0, 0),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				c, err := g.load(cmd)
 				if err != nil {

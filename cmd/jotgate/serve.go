@@ -25,7 +25,7 @@ func (g *program) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the API until interrupted",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			c, err := g.load(cmd)
 			if err != nil {
@@ -92,7 +92,7 @@ func (g *program) healthCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Ask the running server whether it is ready; for containers and supervisors",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := g.load(cmd)
 			if err != nil {

@@ -36,7 +36,7 @@ func (g *program) tokenCommand() *cobra.Command {
 		Long: `Decode an access or refresh token and say why it is or is not valid here. Without
 TOKEN it is read from standard input, which keeps it out of the process list.
 The exit code is 0 for a valid token.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1),
 		RunE: g.inspectToken,
 	})
 	g.addOutput(cmd)

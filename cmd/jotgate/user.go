@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -63,13 +64,13 @@ func (g *program) userCommand() *cobra.Command {
 	cmd.AddCommand(
 		g.createUser(),
 		g.importUsers(),
-		&cobra.Command{Use: "list", Short: "List all users", Args: cobra.NoArgs, RunE: g.listUsers},
-		g.changeUser("disable USER", "Keep the user out and end all that the user holds", cobra.ExactArgs(1),
+		&cobra.Command{Use: "list", Short: "List all users", Args: arguments(0, 0), RunE: g.listUsers},
+		g.changeUser("disable USER", "Keep the user out and end all that the user holds", arguments(1, 1),
 			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Disable(ctx, u.ID) }),
-		g.changeUser("enable USER", "Let the user sign in again; nothing that ended comes back", cobra.ExactArgs(1),
+		g.changeUser("enable USER", "Let the user sign in again; nothing that ended comes back", arguments(1, 1),
 			func(ctx context.Context, a *app.App, u user.User, _ []string) error { return a.Gate.Enable(ctx, u.ID) }),
 		g.setPassword(),
-		g.changeUser("set-roles USER [ROLE...]", "Replace the user's roles; tokens with the old ones end", cobra.MinimumNArgs(1),
+		g.changeUser("set-roles USER [ROLE...]", "Replace the user's roles; tokens with the old ones end", arguments(1, math.MaxInt),
 			func(ctx context.Context, a *app.App, u user.User, names []string) error {
 				roles, err := user.ParseRoles(names)
 				if err != nil {
@@ -89,7 +90,7 @@ func (g *program) createUser() *cobra.Command {
 		Use:     "create",
 		Short:   "Create a user; the password is read from standard input",
 		Example: "  jotgate user create --username ada --email ada@example.com --role admin < password.txt",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			roles, err := user.ParseRoles(names)
 			if err != nil {
@@ -118,7 +119,7 @@ func (g *program) createUser() *cobra.Command {
 
 func (g *program) setPassword() *cobra.Command {
 	var keepKeys bool
-	cmd := g.changeUser("set-password USER", "Set the password from standard input, end all sessions and delete all API keys", cobra.ExactArgs(1),
+	cmd := g.changeUser("set-password USER", "Set the password from standard input, end all sessions and delete all API keys", arguments(1, 1),
 		func(ctx context.Context, a *app.App, u user.User, _ []string) error {
 			plain, err := g.password(ctx)
 			if err != nil {
