@@ -43,7 +43,7 @@ type group struct {
 // task is what a member does.
 type task struct {
 	f func(ctx context.Context, tx *gorm.DB) error
-	// single is one statement, which SQLite undoes by itself if it fails.
+	// single is one statement, which SQLite undoes by itself if it fails, and nobody interrupts.
 	single bool
 	// ahead, if any, runs while the group commits what f wrote.
 	ahead func()
@@ -146,7 +146,11 @@ func (m *member) run(p part) error {
 		err = gone
 		return err
 	}
-	if err = m.f(within{p.ctx, m.ctx}, p.tx); err == nil && !m.single && m.ctx.Err() != nil {
+	var ctx context.Context = within{p.ctx, m.ctx}
+	if m.single { // it waits for nobody, and being ready to interrupt it is a part of what it costs
+		ctx = context.WithoutCancel(ctx)
+	}
+	if err = m.f(ctx, p.tx); err == nil && !m.single && m.ctx.Err() != nil {
 		err = context.Cause(m.ctx)
 	}
 	return err
