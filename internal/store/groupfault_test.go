@@ -138,3 +138,29 @@ func TestOutcomeComesBeforeTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatOutlastsTheGroupIsUndone has a write, which nobody interrupts, go on for longer
+// than its group may take.
+func TestWhatOutlastsTheGroupIsUndone(t *testing.T) {
+	t.Parallel()
+	db := openTest(t, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))
+	if err := add(db, 1)(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	patience := db.group.timeout
+	db.group.timeout = 500 * time.Millisecond
+	begun := errors.New("not begun")
+	err := write(t.Context(), db, "disable all", func(ctx context.Context, q *gorm.DB) error {
+		begun = q.WithContext(ctx).Exec("UPDATE users SET disabled = true").Error
+		time.Sleep(time.Second)
+		return begun
+	})
+	if begun != nil || !errors.Is(err, errStalled) {
+		t.Errorf("a write that took too long: %v, %v", begun, err)
+	}
+	db.group.idle()
+	db.group.timeout = patience
+	if u, err := db.Users().ByID(t.Context(), "1"); err != nil || u.Disabled {
+		t.Errorf("afterwards: %+v, %v", u, err)
+	}
+}
