@@ -64,7 +64,7 @@ func welcome(w io.Writer, c config.Config, l app.Listening) {
 	}
 	hint := ""
 	if meant := publicURLMeant(c.PublicURL, l.API); meant != "" {
-		hint = "  hint        without a proxy in front, set JOTGATE_PUBLIC_URL=" + meant + "\n"
+		hint = "  hint        without a proxy or a port mapping in front, set JOTGATE_PUBLIC_URL=" + meant + "\n"
 	}
 	fmt.Fprintf(w, `jotgate is listening.
   API         %s (on %s)
