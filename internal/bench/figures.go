@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ func (s setting) String() string {
 // same run, as Of tells, unless Of is a unit.
 type row struct {
 	Part   string  `json:"part"`
+	Commit string  `json:"commit,omitempty"` // if it is not that of the setting
 	Work   string  `json:"work"`
 	Figure string  `json:"figure"`
 	Value  float64 `json:"value,omitempty"`
@@ -204,6 +206,10 @@ func (f figures) with(now figures) figures {
 	if len(now.Rows) > 0 {
 		if f.Setting.Machine != now.Setting.Machine || f.Setting.Cores != now.Setting.Cores {
 			f.Rows = nil
+		}
+		f.Rows = slices.Clone(f.Rows)
+		for i := range f.Rows {
+			f.Rows[i].Commit = cmp.Or(f.Rows[i].Commit, f.Setting.Commit)
 		}
 		f.Setting = now.Setting
 	}

@@ -89,6 +89,19 @@ func TestFiguresOfOtherPartsStay(t *testing.T) {
 	}
 }
 
+// TestFiguresOfOtherCommitsSaySo has the page tell which commit a part was measured at that
+// the last run left as it was.
+func TestFiguresOfOtherCommitsSaySo(t *testing.T) {
+	t.Parallel()
+	f := figures{Setting: setting{Commit: "one"}, Rows: []row{{Part: "requests"}, {Part: "logins"}}}
+	for _, commit := range []string{"two", "three"} {
+		f = f.with(figures{Setting: setting{Commit: commit}, Rows: []row{{Part: "logins"}}})
+	}
+	if page := f.page(); !strings.Contains(page, "| requests, at one |") || !strings.Contains(page, "| logins |") {
+		t.Error(page)
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

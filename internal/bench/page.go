@@ -11,8 +11,9 @@ const pageHead = `# Figures
 What was measured beside what, and how to repeat it. ` + "`make bench`" + ` writes this page, the plot and
 ` + "[`testdata/bench/figures.json`](../../testdata/bench/figures.json)" + ` and says what has moved since; ` + "`make bench-quick`" + ` writes
 nothing, and its figures say little. Each value is a proportion to something measured in the same round, because figures
-of two machines, or of one shared machine at two times, do not compare: requests, refreshes and the growth are measured in
-turns of a tenth of a round.
+of two machines, or of one shared machine at two times, do not compare: requests and refreshes, and logins and logouts in a
+full database, are measured in turns of a tenth of a round. A round of logins or of a storm is three times as long as
+others. A part that was measured at another commit than is said below says so.
 
 The server is the program as it is shipped, a process of its own on a core of its own, with the default settings, but for
 two. Limits are off where one address makes more logins or refreshes than they allow, and the parts that need many
@@ -42,7 +43,7 @@ What each part does:
 * **growth**, **growth-postgres**: two servers on one core, asked in turn by eight clients: one on a database of 64 users,
   and one on a database that was filled with 1,000,000 users and 10,000,000 sessions of 90 days. Hashes are cheap, so that
   the databases make the difference. Who signs in is chosen all over the table; 1,024 sessions are refreshed in turn, and
-  1,024 others end in each round. A start lasts from the process's begin until ` + "`/readyz`" + ` says 200; it is repeated with
+  960 others end in each round. A start lasts from the process's begin until ` + "`/readyz`" + ` says 200; it is repeated with
   1,000,000 revocations that are kept though they have expired. Before that 500,000 more sessions are due for pruning:
   requests are measured before the program first prunes, a minute after its start, and while it does; then deletes alone,
   in slices as the program makes them. With PostgreSQL, the database is on the server's core too.
@@ -65,7 +66,11 @@ func (f figures) page() string {
 		fmt.Fprintf(&b, "%s.\n\n![Shares of the targets that are reached](figures.svg)\n\n", f.Setting)
 		b.WriteString("| part | work | figure | value (least to most of the rounds or turns) | target | |\n|---|---|---|---|---|---|\n")
 		for _, r := range f.Rows {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.Part, cell(r.Work), cell(r.Figure), r.ranged(), r.bound(), r.verdict())
+			part := r.Part
+			if r.Commit != "" && r.Commit != f.Setting.Commit {
+				part += ", at " + r.Commit
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", part, cell(r.Work), cell(r.Figure), r.ranged(), r.bound(), r.verdict())
 		}
 		b.WriteString(f.missed())
 		b.WriteString(pageParts)
