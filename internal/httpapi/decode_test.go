@@ -3,9 +3,11 @@ package httpapi
 import (
 	"bytes"
 	stdjson "encoding/json"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -46,6 +48,23 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q is taken with %v", body, plain)
 		}
 	})
+}
+
+// TestBodyThatBreaksOff holds that a body which was begun, or announced, is not taken for
+// none where none is needed.
+func TestBodyThatBreaksOff(t *testing.T) {
+	gin.SetMode(gin.ReleaseMode)
+	broken := iotest.ErrReader(io.ErrUnexpectedEOF) // as net/http reads what a client did not send
+	for name, body := range map[string]io.Reader{
+		"before the first byte": broken, "after it": io.MultiReader(strings.NewReader("{"), broken), "after an object": io.MultiReader(strings.NewReader("{}"), broken),
+	} {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		c.Request = httptest.NewRequest("POST", "/", body)
+		c.Request.Header.Set("Content-Type", "application/json")
+		if v, _, err := decodeOptional[loginRequest](c); err == nil || problemOf(err).Code != "malformed-json" {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
 }
 
 func TestDepthIsBounded(t *testing.T) {
