@@ -97,7 +97,7 @@ func TestFiguresOfOtherCommitsSaySo(t *testing.T) {
 	for _, commit := range []string{"two", "three"} {
 		f = f.with(figures{Setting: setting{Commit: commit}, Rows: []row{{Part: "logins"}}})
 	}
-	if page := f.page(); !strings.Contains(page, "| requests, at one |") || !strings.Contains(page, "| logins |") {
+	if page := f.page(); !strings.Contains(page, "At another commit: requests (one).") {
 		t.Error(page)
 	}
 }

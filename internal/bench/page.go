@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ What was measured beside what, and how to repeat it. ` + "`make bench`" + ` writ
 nothing, and its figures say little. Each value is a proportion to something measured in the same round, because figures
 of two machines, or of one shared machine at two times, do not compare: requests and refreshes, and logins and logouts in a
 full database, are measured in turns of a tenth of a round. A round of logins or of a storm is three times as long as
-others. A part that was measured at another commit than is said below says so.
+others.
 
 The server is the program as it is shipped, a process of its own on a core of its own, with the default settings, but for
 two. Limits are off where one address makes more logins or refreshes than they allow, and the parts that need many
@@ -58,19 +59,29 @@ notes.
 
 `
 
+// others tells which parts were measured at another commit than the last run.
+func (f figures) others() string {
+	var parts []string
+	for _, r := range f.Rows {
+		if r.Commit != "" && r.Commit != f.Setting.Commit {
+			parts = append(parts, r.Part+" ("+r.Commit+")")
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " At another commit: " + strings.Join(slices.Compact(parts), ", ") + "."
+}
+
 // page is the figures as Markdown.
 func (f figures) page() string {
 	var b strings.Builder
 	b.WriteString(pageHead)
 	if len(f.Rows) > 0 {
-		fmt.Fprintf(&b, "%s.\n\n![Shares of the targets that are reached](figures.svg)\n\n", f.Setting)
+		fmt.Fprintf(&b, "%s.%s\n\n![Shares of the targets that are reached](figures.svg)\n\n", f.Setting, f.others())
 		b.WriteString("| part | work | figure | value (least to most of the rounds or turns) | target | |\n|---|---|---|---|---|---|\n")
 		for _, r := range f.Rows {
-			part := r.Part
-			if r.Commit != "" && r.Commit != f.Setting.Commit {
-				part += ", at " + r.Commit
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", part, cell(r.Work), cell(r.Figure), r.ranged(), r.bound(), r.verdict())
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.Part, cell(r.Work), cell(r.Figure), r.ranged(), r.bound(), r.verdict())
 		}
 		b.WriteString(f.missed())
 		b.WriteString(pageParts)
