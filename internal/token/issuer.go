@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/jotgate/jotgate/internal/keyset"
@@ -68,21 +69,32 @@ func (i *Issuer) Access(a Access) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t := jwt.NewWithClaims(method, i.claims(a))
-	t.Header["typ"] = typeAccess
-	t.Header["kid"] = key.KID
-	text, err := t.SignedString(key.Key)
+	header, err := json.Marshal(accessHeader{Algorithm: method.Alg(), KID: key.KID, Type: typeAccess})
+	if err != nil {
+		return "", fmt.Errorf("token: encode access token: %w", err)
+	}
+	claims, err := json.Marshal(i.claims(a))
+	if err != nil {
+		return "", fmt.Errorf("token: encode access token: %w", err)
+	}
+	text := encode(header) + "." + encode(claims)
+	signature, err := method.Sign(text, key.Key)
 	if err != nil {
 		return "", fmt.Errorf("token: sign access token: %w", err)
 	}
-	return text, nil
+	return text + "." + encode(signature), nil
 }
 
-// accessClaims is what an access token says (RFC 9068, section 2.2). A map would have
-// to be sorted for each.
-type accessClaims struct {
-	jwt.Claims `json:"-"` // of those who verify
+// accessHeader is the JOSE header (RFC 9068, section 2.1). A map would have to be sorted
+// for each token.
+type accessHeader struct {
+	Algorithm string `json:"alg"`
+	KID       string `json:"kid"`
+	Type      string `json:"typ"`
+}
 
+// accessClaims is what an access token says (RFC 9068, section 2.2).
+type accessClaims struct {
 	Issuer    string   `json:"iss"`
 	Audience  string   `json:"aud"`
 	Subject   string   `json:"sub"`

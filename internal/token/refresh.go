@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/jotgate/jotgate/internal/keyset"
@@ -153,7 +154,8 @@ func (m minter) read(raw, payload string) (Refresh, error) {
 	return t, nil
 }
 
-// payload returns the second segment of the token for t.
+// payload returns the second segment of the token for t. It writes [refreshClaims], which
+// is done twice for each refresh.
 func (m minter) payload(t Refresh) (string, error) {
 	switch {
 	case t.Subject == "", t.SessionID == "":
@@ -163,15 +165,18 @@ func (m minter) payload(t Refresh) (string, error) {
 	case t.IssuedAt.IsZero(), t.ExpiresAt.Unix() <= t.IssuedAt.Unix():
 		return "", errors.New("token: a refresh token needs a time of issue and an end after it")
 	}
-	claims, err := json.Marshal(refreshClaims{
-		Issuer: m.issuer, Audience: m.issuer, Subject: t.Subject, SessionID: t.SessionID,
-		Generation: t.Generation, ID: m.jti(t.SessionID, t.Generation),
-		IssuedAt: t.IssuedAt.Unix(), ExpiresAt: t.ExpiresAt.Unix(),
-	})
-	if err != nil {
-		return "", fmt.Errorf("token: encode refresh token: %w", err)
+	claims := make([]byte, 0, 512)
+	for _, member := range [...][2]string{{`{"iss":`, m.issuer}, {`,"aud":`, m.issuer}, {`,"sub":`, t.Subject}, {`,"sid":`, t.SessionID}} {
+		var err error
+		if claims, err = jsontext.AppendQuote(append(claims, member[0]...), member[1]); err != nil {
+			return "", fmt.Errorf("token: encode refresh token: %w", err)
+		}
 	}
-	return encode(claims), nil
+	claims = strconv.AppendInt(append(claims, `,"gen":`...), t.Generation, 10)
+	claims = append(append(claims, `,"jti":"`...), m.jti(t.SessionID, t.Generation)...)
+	claims = strconv.AppendInt(append(claims, `","iat":`...), t.IssuedAt.Unix(), 10)
+	claims = strconv.AppendInt(append(claims, `,"exp":`...), t.ExpiresAt.Unix(), 10)
+	return encode(append(claims, '}')), nil
 }
 
 // parse reads a payload that is known to be signed.
