@@ -95,9 +95,11 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 	if issued.Before(u.TokensValidAfter) {
 		issued = u.TokensValidAfter
 	}
+	// It outlives its session by less than the second that a token lives at least: no end
+	// that comes later would reach it.
 	expires := issued.Add(g.AccessTTL)
-	if s.AbsoluteAt.Before(expires) && s.AbsoluteAt.After(issued.Add(time.Second)) {
-		expires = s.AbsoluteAt.Truncate(time.Second)
+	if s.ExpiresAt.Before(expires) {
+		expires = later(s.ExpiresAt.Truncate(time.Second), issued.Add(time.Second))
 	}
 	access, err := g.Issuer.Access(token.Access{
 		Subject: string(u.ID), ClientID: clientID, SessionID: string(s.ID),
