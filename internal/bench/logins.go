@@ -57,6 +57,9 @@ func permitsOn(cpus []int) int {
 
 // storms measures verified requests beside as many logins as come, on one core and on two.
 func (b *bench) storms(ctx context.Context) error {
+	if err := b.alone(ctx); err != nil {
+		return err
+	}
 	if err := b.storm(ctx, "one core", b.cores.server, 5); err != nil {
 		return err
 	}
@@ -65,6 +68,23 @@ func (b *bench) storms(ctx context.Context) error {
 		return nil
 	}
 	return b.storm(ctx, "two cores", b.cores.all[:2], 30)
+}
+
+// alone tells what as many requests take where nothing else is done. One that comes by
+// itself wakes the server, and costs more than one of many.
+func (b *bench) alone(ctx context.Context) error {
+	var c *child
+	length := hashing * b.length
+	if err := with(func() (_ *child, err error) { c, err = b.startHello(ctx); return c, err }, func(c *child) error {
+		_, err := pace(ctx, c.addr, verifiedRate, length, bareRequest())
+		return err
+	}); err != nil {
+		return err
+	}
+	took := c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
+	b.row(fmt.Sprintf("%d requests/s to the bare handler, nothing beside them", verifiedRate),
+		fmt.Sprintf("%.0f %% of a core", 100*took.Seconds()/length.Seconds()))
+	return nil
 }
 
 // stormRounds is what the rounds of a storm came to.

@@ -33,8 +33,9 @@ What each part does:
 * **logins**: eight clients. The hash alone runs in a process of its own on the server's core, as many at once as the
   server's permits, with golang.org/x/crypto's argon2.
 * **storm**: 64 clients log in without a pause; meanwhile verified requests are sent 500 times a second whether answered or
-  not, and their latency counts from when each was to be sent. On two cores the load has one of the two: what it takes, a
-  quarter of a core where this was looked at, the logins lack, and the hash alone does not.
+  not, and their latency counts from when each was to be sent. A request that comes by itself wakes the server and costs
+  more than one of many: what the bare handler takes for as many is in the table, and what the server takes for them, the
+  logins lack. On two cores the load has one of the two, a quarter of which it took where this was looked at.
 * **refreshes**: 32 sessions, each refreshes again when it is answered. The parts are one request to the bare handler from
   32 connections, one ES256 signature, and one row changed in a group of 32 with ` + "`synchronous=FULL`" + `; the sum is what they
   take one after another.
