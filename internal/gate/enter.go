@@ -125,14 +125,28 @@ func (g *Gate) enter(ctx context.Context, a user.Authenticated, c Credentials, v
 		opened, err = g.Sessions.Open(ctx, session.Opening{
 			UserID: string(u.ID), Mode: c.Mode, Device: c.Device, IP: v.IP, UserAgent: v.UserAgent,
 		})
-		return flow.Outcome{Events: []audit.Event{{
-			Kind: audit.LoggedIn, UserID: string(u.ID), SessionID: string(opened.ID), Origin: v.Origin,
-		}}}, err
+		if err != nil {
+			return flow.Outcome{}, err
+		}
+		return g.welcome(ctx, opened, v)
 	})
 	if err != nil {
 		return Tokens{}, err
 	}
 	return g.issue(opened, u, now)
+}
+
+// welcome puts a new session on record, and ends those of its user that give way to it.
+func (g *Gate) welcome(ctx context.Context, opened session.Session, v *flow.Visit) (flow.Outcome, error) {
+	revoked, err := g.end(ctx, session.Crowded(opened), session.ReasonCrowded)
+	events := []audit.Event{{Kind: audit.LoggedIn, UserID: opened.UserID, SessionID: string(opened.ID), Origin: v.Origin}}
+	if len(revoked) > 0 {
+		events = append(events, audit.Event{
+			Kind: audit.SessionsEnded, UserID: opened.UserID, SessionID: string(opened.ID),
+			Detail: fmt.Sprintf("%d ended: more than %d", len(revoked), session.MaxPerUser), Origin: v.Origin,
+		})
+	}
+	return flow.Outcome{Revoked: revoked, Events: events}, err
 }
 
 // stillOpens returns [user.ErrBadCredentials], or errRenewed, unless the password of a is

@@ -69,8 +69,13 @@ const (
 	ReasonPassword Reason = "password"
 	ReasonDisabled Reason = "disabled"
 	ReasonClosed   Reason = "closed"
-	ReasonEpoch    Reason = "epoch" // everything older was ended
+	ReasonEpoch    Reason = "epoch"   // everything older was ended
+	ReasonCrowded  Reason = "crowded" // its user opened too many
 )
+
+// MaxPerUser is how many living sessions a user may have: as many as one transaction can
+// end while others wait. Those that were not used for longest give way to a new one.
+const MaxPerUser = 10_000
 
 // RetryKey is the hash of the Idempotency-Key that a rotation came with, or empty.
 type RetryKey string
@@ -119,14 +124,25 @@ type Rotation struct {
 type Swap func(ctx context.Context, r Rotation) (Session, error)
 
 // Which selects living sessions: one by ID, or all of a user, or all of a user
-// but one, or of everybody's at most Limit that were opened before Before. UserID
-// together with ID selects the session only if it is the user's.
+// but one, or of those at most Limit beyond the Keep that were used last, or of
+// everybody's at most Limit that were opened before Before. UserID together with ID
+// selects the session only if it is the user's.
 type Which struct {
 	ID     ID
 	UserID string
 	Except ID
+	Keep   int       // only with UserID, and only together with Limit
 	Before time.Time // only without ID and UserID, and only together with Limit
 	Limit  int
+}
+
+// crowdSlice is how many sessions give way to a new one at most. There are more than one
+// where the database is of a version that knew no [MaxPerUser].
+const crowdSlice = 1000
+
+// Crowded selects what the user of opened, which is new, has beyond [MaxPerUser] sessions.
+func Crowded(opened Session) Which {
+	return Which{UserID: opened.UserID, Except: opened.ID, Keep: MaxPerUser - 1, Limit: crowdSlice}
 }
 
 // Store keeps sessions, one row each for its whole life. Its methods join the

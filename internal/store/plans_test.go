@@ -235,7 +235,7 @@ func callAll(t *testing.T, db *DB) {
 		t.Fatal(err)
 	}
 	must(sessions.Living(ctx, "u", now, 9))
-	for _, w := range []session.Which{{ID: "s"}, {ID: "s", UserID: "u"}, {UserID: "u"}, {UserID: "u", Except: "s"}, {Before: now, Limit: 9}} {
+	for _, w := range []session.Which{{ID: "s"}, {ID: "s", UserID: "u"}, {UserID: "u"}, {UserID: "u", Except: "s"}, {UserID: "u", Except: "s", Keep: 9, Limit: 9}, {Before: now, Limit: 9}} {
 		must(sessions.End(ctx, w, session.ReasonLogout, now))
 	}
 	must(sessions.Prune(ctx, now, 9))

@@ -154,6 +154,9 @@ func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason,
 		if w.Except != "" {
 			q = q.Where("id <> ?", text(w.Except))
 		}
+		if w.Keep > 0 {
+			q = q.Where(unusedSessions, text(w.UserID), text(w.Except), micros(now), w.Limit, w.Keep)
+		}
 		if !w.Before.IsZero() {
 			q = q.Where(olderSessions, micros(now), micros(w.Before), w.Limit)
 		}
@@ -196,6 +199,9 @@ const (
 	// finds: its condition on prune_at names the index and bounds nothing.
 	olderSessions = `id IN (
 	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at >= 0 AND expires_at > ? AND created_at < ? ORDER BY prune_at LIMIT ?)`
+	unusedSessions = `id IN (
+	SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND ended_at = 0 AND expires_at > ?
+	ORDER BY last_used_at DESC, id DESC LIMIT ? OFFSET ?)`
 	pruneExpired = `
 DELETE FROM sessions WHERE expires_at < ? AND id IN (
 	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at < ? ORDER BY prune_at LIMIT ?)`

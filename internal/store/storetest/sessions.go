@@ -23,6 +23,7 @@ func sessionTests() []test {
 		{"the living, newest use first", sessionsLiving},
 		{"end selects what Which says", sessionsEnd},
 		{"an empty Which selects nothing", sessionsEndNothing},
+		{"those unused for longest give way", sessionsEndUnused},
 		{"the older ones end in bounds", sessionsEndOlder},
 		{"of those who end a session one does", sessionsEndRace},
 		{"an ended session does not rotate", sessionsEndRotateRace},
@@ -263,6 +264,26 @@ func sessionsEnd(k kit) {
 	got, err := k.db.Sessions().ByID(k.Context(), a.ID)
 	k.must(err)
 	k.equal(got, a)
+}
+
+func sessionsEndUnused(k kit) {
+	u, eve := k.user("ada"), k.user("eve")
+	k.session(eve)
+	k.session(u, func(s *session.Session) { s.ExpiresAt = epoch() }) // over already
+	used := make([]session.Session, 6)
+	for i := range used {
+		used[i] = k.session(u, func(s *session.Session) { s.LastUsedAt = epoch().Add(time.Duration(i-9) * time.Minute) })
+	}
+	now := epoch().Add(time.Second)
+	w := session.Which{UserID: string(u.ID), Except: used[0].ID, Keep: 2, Limit: 2}
+	for _, want := range [][]session.ID{ids(used[2], used[3]), ids(used[1]), ids()} {
+		ended, err := k.db.Sessions().End(k.Context(), w, session.ReasonCrowded, now)
+		k.must(err)
+		slices.Sort(ended)
+		if !slices.Equal(ended, want) {
+			k.Errorf("End(%+v) = %v, want %v", w, ended, want)
+		}
+	}
 }
 
 func sessionsEndNothing(k kit) {
