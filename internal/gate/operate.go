@@ -142,10 +142,10 @@ const endSlice = 1000
 //
 // Access tokens are over at once. The sessions follow in steps, of which each is
 // told to progress with the number so far; until they are through, calling it
-// again goes on.
+// again goes on. The last step takes the access tokens that sessions got meanwhile.
 func (g *Gate) BumpEpoch(ctx context.Context, progress func(ended int)) error {
 	now := g.Now().UTC()
-	border := now.Truncate(time.Second).Add(time.Second)
+	border := secondAfter(now)
 	if err := g.Commit(ctx, func(ctx context.Context) (flow.Outcome, error) {
 		return flow.Outcome{
 			Revoked: []revocation.Entry{g.Revocations.All(border)}, Events: []audit.Event{{Kind: audit.EpochBumped}},
@@ -161,10 +161,24 @@ func (g *Gate) BumpEpoch(ctx context.Context, progress func(ended int)) error {
 		total += len(ended)
 		progress(total)
 		if len(ended) < endSlice {
-			return nil
+			return g.endMeanwhile(ctx, border)
 		}
 	}
 }
+
+// endMeanwhile ends the access tokens that were issued since border.
+func (g *Gate) endMeanwhile(ctx context.Context, border time.Time) error {
+	last := secondAfter(g.Now().UTC())
+	if !last.After(border) {
+		return nil
+	}
+	return g.Commit(ctx, func(context.Context) (flow.Outcome, error) {
+		return flow.Outcome{Revoked: []revocation.Entry{g.Revocations.All(last)}}, nil
+	})
+}
+
+// secondAfter is the first whole second after now: tokens carry whole ones.
+func secondAfter(now time.Time) time.Time { return now.Truncate(time.Second).Add(time.Second) }
 
 // change updates one user in a transaction, with what act adds to it.
 func (g *Gate) change(ctx context.Context, id user.ID, kind audit.Kind, detail string,
