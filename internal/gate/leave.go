@@ -203,6 +203,9 @@ func parseIdentity(want IdentityChange) (user.Change, error) {
 			*c.Email, errEmail = user.ParseEmail(*want.Email)
 		}
 	}
+	if c.Username != nil && c.Email != nil && *want.Username == "" && *want.Email == "" {
+		return c, user.ErrNoIdentity
+	}
 	return c, errors.Join(errName, errEmail)
 }
 

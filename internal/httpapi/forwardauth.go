@@ -32,6 +32,9 @@ func (s *server) forwardAuth(c *gin.Context) error {
 			return err
 		}
 	}
+	if c.Request.ContentLength != 0 { // a proxy that names the client's body may not send it
+		c.Header("Connection", "close")
+	}
 	// An empty one is sent, too, or a client's own would stay. Cut so that nobody can
 	// append to one what is another's.
 	v := [...]string{g.userID, g.sessionID, g.clientID, strings.Join(g.roles, ","), strings.Join(g.scopes, " ")}

@@ -44,6 +44,7 @@ func TestChangeIdentity(t *testing.T) {
 			{"bad", object{"username": "e", "current_password": goodPass}, 422, "invalid-fields"},
 			{"empty is not null", object{"username": "", "current_password": goodPass}, 422, "invalid-fields"},
 			{"nothing left", object{"username": nil, "email": nil, "current_password": goodPass}, 422, "invalid-fields"},
+			{"nothing left, and a wrong password", object{"username": nil, "email": nil, "current_password": otherPass}, 422, "invalid-fields"},
 			{"roles", object{"roles": []string{"admin"}, "current_password": goodPass}, 400, "malformed-json"},
 			{"verified", object{"email_verified": true, "current_password": goodPass}, 400, "malformed-json"},
 			{"nothing to change", object{"current_password": goodPass}, 200, ""},

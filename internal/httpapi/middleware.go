@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,7 +155,7 @@ func (s *server) cors() gin.HandlerFunc {
 		MaxAge: preflightAge,
 	})
 	return openWellKnown(func(c *gin.Context) {
-		preflight := c.Request.Method == http.MethodOptions && c.Request.Header.Get("Access-Control-Request-Method") != ""
+		preflight := isPreflight(c.Request)
 		// The rules look at the first Origin and would repeat all of them.
 		if len(c.Request.Header.Values("Origin")) > 1 || preflight && !rules.OriginAllowed(c.Request) {
 			c.Writer.Header().Add("Vary", "Origin") // and on to the 405
@@ -170,10 +171,22 @@ func (s *server) cors() gin.HandlerFunc {
 
 func openWellKnown(others gin.HandlerFunc) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		if strings.HasPrefix(c.Request.URL.Path, "/.well-known/") {
-			c.Header("Access-Control-Allow-Origin", "*")
+		if !strings.HasPrefix(c.Request.URL.Path, "/.well-known/") {
+			others(c)
 			return
 		}
-		others(c)
+		c.Header("Access-Control-Allow-Origin", "*")
+		c.Header("Access-Control-Expose-Headers", "ETag")
+		if isPreflight(c.Request) { // If-None-Match asks for one
+			c.Header("Access-Control-Allow-Methods", "GET, HEAD")
+			c.Header("Access-Control-Allow-Headers", "*")
+			c.Header("Access-Control-Max-Age", strconv.Itoa(preflightAge))
+			c.AbortWithStatus(http.StatusNoContent)
+		}
 	}
+}
+
+// isPreflight reports whether a browser asks on behalf of a page of another origin.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }

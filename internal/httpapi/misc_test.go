@@ -224,6 +224,21 @@ func TestCORS(t *testing.T) {
 	}
 	off := newAPI(t)
 	off.do("OPTIONS", "/v1/login", nil, origin, ask).want(t, 405, "method-not-allowed")
+	for _, a := range []*api{a, off} {
+		const jwks = "/.well-known/jwks.json"
+		a.do("OPTIONS", jwks, nil, foreign).want(t, 405, "method-not-allowed")
+		got := a.do("OPTIONS", jwks, nil, foreign, "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: if-none-match").want(t, 204, "")
+		for name, want := range map[string]string{
+			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "*",
+		} {
+			if got.Header.Get(name) != want {
+				t.Errorf("%s: %s = %q, want %q", jwks, name, got.Header.Get(name), want)
+			}
+		}
+		if got := a.do("GET", jwks, nil, foreign); got.Header.Get("Access-Control-Expose-Headers") != "ETag" {
+			t.Errorf("%s: headers = %v", jwks, got.Header)
+		}
+	}
 }
 
 func TestWellKnown(t *testing.T) {

@@ -131,6 +131,7 @@ func TestTokenRequestRefused(t *testing.T) {
 		"two headers":            {ok, []string{p.basic(), p.basic()}, 400, "invalid_request"},
 		"another id in the body": {ok + "&client_id=" + other.id, []string{p.basic()}, 400, "invalid_request"},
 		"no grant":               {"", []string{p.basic()}, 400, "invalid_request"},
+		"another grant, wrong":   {"grant_type=password", []string{program{p.id, other.secret}.basic()}, 401, "invalid_client"},
 		"another grant":          {"grant_type=password&username=ada&password=x", []string{p.basic()}, 400, "unsupported_grant_type"},
 		"twice":                  {ok + "&scope=a&scope=a", []string{p.basic()}, 400, "invalid_request"},
 		"grant twice":            {ok + "&" + ok, []string{p.basic()}, 400, "invalid_request"},
@@ -260,7 +261,11 @@ func TestIntrospect(t *testing.T) {
 		if a.active(server, login.text(t, "access_token")) != nil || a.active(server, raw(key)) != nil {
 			t.Error("a disabled user's credentials are active")
 		}
-		a.step(accessTTL + time.Minute)
+		a.step(accessTTL - time.Second)
+		if a.active(orders, mine) == nil {
+			t.Error("a token in its last second is not active")
+		}
+		a.step(time.Second) // others accept it for the leeway
 		if a.active(orders, mine) != nil {
 			t.Error("an expired token is active")
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -107,23 +108,37 @@ func TestFollowersSendNoBody(t *testing.T) {
 		"GET /v1/revocations HTTP/1.1\r\nAccept: text/event-stream\r\nContent-Length: 1",
 		"GET /v1/revocations?wait=25 HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1",
 	} {
-		c, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
-		a.must(err)
-		a.must(c.SetDeadline(time.Now().Add(patience)))
-		_, err = io.WriteString(c, head+"\r\nHost: x\r\n\r\n")
-		a.must(err)
-		res, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil {
-			t.Fatalf("%q: %v", head, err)
-		}
-		body, err := io.ReadAll(res.Body)
-		a.must(errors.Join(err, c.Close(), res.Body.Close()))
-		if res.StatusCode != 400 || !strings.Contains(string(body), `"code":"malformed-json"`) {
-			t.Errorf("%q = %d %s", head, res.StatusCode, body)
-		}
+		a.bodiless(head).want(t, 400, "malformed-json")
 	}
 	a.do("GET", "/v1/revocations?wait=1", "{}").want(t, 400, "malformed-json")
 	a.do("GET", "/v1/revocations?wait=1", nil, "Content-Length: 0").want(t, 200, "")
+}
+
+// bodiless sends the head of a request, and never the body that it announces.
+func (a *api) bodiless(head string) answer {
+	a.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+	a.must(err)
+	a.must(c.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(c, head+"\r\nHost: x\r\n\r\n")
+	a.must(err)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		a.Fatalf("%q: %v", head, err)
+	}
+	body, err := io.ReadAll(res.Body)
+	a.must(errors.Join(err, c.Close(), res.Body.Close()))
+	res.Request = &http.Request{Method: http.MethodGet, URL: &url.URL{Path: head}}
+	return answer{res, body}
+}
+
+// TestForwardAuthWaitsForNoBody: a proxy may name the body of the client's request and keep it.
+func TestForwardAuthWaitsForNoBody(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	for _, head := range []string{"Content-Length: 10", "Transfer-Encoding: chunked"} {
+		a.bodiless("GET /v1/forward-auth HTTP/1.1\r\n"+a.login("ada", "bearer").bearer(t)+"\r\n"+head).want(t, 204, "")
+	}
 }
 
 func TestFeedHoldsAnAnswerUntilThereIsOne(t *testing.T) {

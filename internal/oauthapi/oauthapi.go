@@ -61,8 +61,12 @@ type tokenAnswer struct {
 // token is RFC 6749, section 4.4, with the resource of RFC 8707, which some
 // clients call audience.
 func (s *server) token(c *gin.Context, f form) error {
+	ctx := c.Request.Context()
 	id, secret, err := f.client(c.Request)
 	if err != nil {
+		return err
+	}
+	if _, err := s.OAuth.Clients.Authenticate(ctx, id, secret); err != nil {
 		return err
 	}
 	switch f["grant_type"] {
@@ -81,7 +85,7 @@ func (s *server) token(c *gin.Context, f form) error {
 	if text := f["scope"]; text != "" {
 		want.Scopes = strings.Split(text, " ")
 	}
-	issued, err := s.OAuth.Token(c.Request.Context(), id, secret, want, s.Visit(c))
+	issued, err := s.OAuth.Token(ctx, id, secret, want, s.Visit(c))
 	if err != nil {
 		return err
 	}
