@@ -80,9 +80,11 @@ type App struct {
 	// asked is what the database last said, and askedRedis what Redis did.
 	asked, askedRedis pinged
 	pace              Pace
-	lives             atomic.Int64 // the longest life of a token, see longestLife
-	scratch           string       // a directory that goes with the program, or nothing
-	latest            atomic.Int64 // in microseconds, see seen
+	lives             atomic.Int64  // the longest life of a token, see longestLife
+	livedBefore       time.Duration // what that was at the start, see accessTTL
+	noted             time.Time     // when others could first hear how long tokens live
+	scratch           string        // a directory that goes with the program, or nothing
+	latest            atomic.Int64  // in microseconds, see seen
 }
 
 // pinged is what something last said. Anybody may ask whether the program is
@@ -193,7 +195,7 @@ func (a *App) buildGate(ctx context.Context, b Build, metrics *telemetry.Metrics
 		Ledger: &flow.Ledger{Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: time.Now},
 		Keys:   apikey.New(a.db.APIKeys(), time.Now),
 		Issuer: a.issuer, Refresher: a.Refresher,
-		AccessTTL: c.Token.AccessTTL, Limits: limits, Metrics: metrics, Closed: c.Registration == "closed",
+		AccessTTL: a.accessTTL, Limits: limits, Metrics: metrics, Closed: c.Registration == "closed",
 	})
 	return nil
 }
@@ -235,7 +237,7 @@ func (a *App) buildOAuth(ctx context.Context) error {
 	a.OAuth = oauth.New(oauth.Config{
 		Ledger: a.Gate.Ledger, Clients: client.New(a.db.Clients(), c.Token.Audience, time.Now),
 		Users: a.Gate.Users, Sessions: a.Gate.Sessions, Issuer: a.issuer, Refresher: a.Refresher,
-		AccessTTL: c.Token.AccessTTL, Audience: c.Token.Audience, KeyHolder: a.Gate.UserOfKey, Read: oauthapi.Reader(reader),
+		AccessTTL: a.accessTTL, Audience: c.Token.Audience, KeyHolder: a.Gate.UserOfKey, Read: oauthapi.Reader(reader),
 	})
 	return nil
 }

@@ -46,6 +46,7 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 	if err := a.learnLives(ctx); err != nil {
 		return err
 	}
+	a.livedBefore = time.Duration(a.lives.Load())
 	a.Keys = keyset.New(a.db.Keys(), master, keyset.Config{
 		PublishAhead: a.pace.PublishAhead, Other: other, Now: time.Now,
 		Retain: a.retain,
@@ -55,6 +56,17 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 		return fmt.Errorf("%w; give the one that sealed them"+lostKeyPage, err)
 	}
 	return err
+}
+
+// accessTTL is how long a token lives that is issued now. Other replicas keep what they
+// revoke for as long as they know tokens to live, and hear of a longer life once in a while:
+// until all have, tokens live as long as before.
+func (a *App) accessTTL() time.Duration {
+	ttl := a.config.Token.AccessTTL
+	if a.livedBefore == 0 || time.Since(a.noted) > 2*a.pace.ReloadEach {
+		return ttl
+	}
+	return min(ttl, a.livedBefore)
 }
 
 // longestLife is how long after its issue any token that is about may be

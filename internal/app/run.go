@@ -36,6 +36,7 @@ func (a *App) Run(ctx context.Context, started func(Listening)) error {
 	if err := a.noteLife(ctx); err != nil {
 		return err
 	}
+	a.noted = time.Now()
 	a.tellAlgorithm(ctx)
 	api, err := listen(ctx, "http.addr", a.config.HTTP.Addr)
 	if err != nil {

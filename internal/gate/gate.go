@@ -59,7 +59,7 @@ type Config struct {
 	Keys      *apikey.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher
-	AccessTTL time.Duration // whole seconds, as the times in a token are
+	AccessTTL func() time.Duration // whole seconds, as the times in a token are
 	Limits    Limits
 	Metrics   *telemetry.Metrics
 	// Closed refuses registrations.
@@ -97,7 +97,7 @@ func (g *Gate) issue(s session.Session, u user.User, now time.Time) (Tokens, err
 	}
 	// It outlives its session by less than the second that a token lives at least: no end
 	// that comes later would reach it.
-	expires := issued.Add(g.AccessTTL)
+	expires := issued.Add(g.AccessTTL())
 	if s.ExpiresAt.Before(expires) {
 		expires = later(s.ExpiresAt.Truncate(time.Second), issued.Add(time.Second))
 	}

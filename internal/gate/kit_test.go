@@ -130,7 +130,7 @@ func newWorld(tb testing.TB, db *store.DB) *world {
 		Holder:   db.Holder, RotateHolder: db.RotateHolder,
 		Ledger: &flow.Ledger{Revocations: w.feed, Audit: w.events, InTx: db.InTx, Now: w.now},
 		Keys:   apikey.New(db.APIKeys(), w.now),
-		Issuer: minter, Refresher: w.reader, AccessTTL: accessTTL, Metrics: telemetry.NewMetrics("test", "none"),
+		Issuer: minter, Refresher: w.reader, AccessTTL: func() time.Duration { return accessTTL }, Metrics: telemetry.NewMetrics("test", "none"),
 	})
 	return w
 }

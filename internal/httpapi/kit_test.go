@@ -150,7 +150,7 @@ func (a *api) build(o options) {
 		Ledger: &flow.Ledger{Revocations: a.feed, Audit: a.db.Audit(), InTx: a.db.InTx, Now: a.now},
 		Keys:   apikey.New(a.db.APIKeys(), a.now),
 		Issuer: minter, Refresher: token.NewRefresher(issuer, master),
-		AccessTTL: accessTTL, Limits: limits, Metrics: metrics, Closed: o.closed,
+		AccessTTL: func() time.Duration { return accessTTL }, Limits: limits, Metrics: metrics, Closed: o.closed,
 	})
 	config := bearer.Config{
 		Issuer: issuer, Audience: issuer, Now: a.now,
@@ -170,7 +170,7 @@ func (a *api) build(o options) {
 	a.must(err)
 	a.oauth = oauth.New(oauth.Config{
 		Ledger: a.gate.Ledger, Clients: client.New(a.db.Clients(), issuer, a.now), Users: a.gate.Users, Sessions: a.gate.Sessions,
-		KeyHolder: a.gate.UserOfKey, Issuer: minter, Refresher: a.gate.Refresher, AccessTTL: accessTTL, Audience: issuer,
+		KeyHolder: a.gate.UserOfKey, Issuer: minter, Refresher: a.gate.Refresher, AccessTTL: func() time.Duration { return accessTTL }, Audience: issuer,
 		Read: oauthapi.Reader(reader),
 	})
 	h, err := httpapi.New(httpapi.Config{

@@ -44,7 +44,7 @@ type Config struct {
 	Sessions  *session.Service
 	Issuer    *token.Issuer
 	Refresher *token.Refresher
-	AccessTTL time.Duration // whole seconds, as the times in a token are
+	AccessTTL func() time.Duration // whole seconds, as the times in a token are
 	// Audience is the one that first-party tokens have.
 	Audience string
 	// KeyHolder returns the user for whom an API key acts, and the key with the
@@ -133,15 +133,15 @@ func (o *OAuth) issue(c client.Client, want Grant, now time.Time) (Issued, error
 	if at.Before(c.TokensValidAfter) {
 		at = c.TokensValidAfter
 	}
-	granted := strings.Join(scopes, " ")
+	granted, life := strings.Join(scopes, " "), o.AccessTTL()
 	access, err := o.Issuer.Access(token.Access{
 		Subject: string(c.ID), ClientID: string(c.ID), Audience: audience,
-		IssuedAt: at, ExpiresAt: at.Add(o.AccessTTL), Scope: granted, Mode: string(session.Bearer),
+		IssuedAt: at, ExpiresAt: at.Add(life), Scope: granted, Mode: string(session.Bearer),
 	})
 	if err != nil {
 		return Issued{}, fmt.Errorf("oauth: mint access token: %w", err)
 	}
-	return Issued{Access: access, Expires: o.AccessTTL, Scope: granted}, nil
+	return Issued{Access: access, Expires: life, Scope: granted}, nil
 }
 
 // Revoke ends an access token of c's at once, and one that is dated ahead before it begins.
