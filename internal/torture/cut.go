@@ -45,7 +45,9 @@ func (tt *torture) cutPostgres(ctx context.Context, t *tally) (err error) {
 	for _, m := range []manner{unsent, unanswered, late} {
 		for i, op := range everyOperation {
 			w := walk{op: op, how: m, first: 1, step: 1}
-			if !tt.long { // few messages, and the commits
+			// Few messages, and the commits. A refresh has few in any case, and none is a commit:
+			// its transaction is one statement.
+			if !tt.long && op != refresh {
 				w.step, w.commits = map[manner]int{unsent: 15, unanswered: 1, late: 1}[m], m != unsent
 				w.first += 2 * i % w.step
 			}
@@ -69,7 +71,8 @@ type walk struct {
 	commits     bool
 }
 
-// cutEach does the operation again for each message, and returns the last there was.
+// cutEach does the operation again for each message, and returns the last there was. A walk
+// that meets none has tried nothing, and says so.
 func (s *site) cutEach(ctx context.Context, p *proxy, w walk) (last int, err error) {
 	for n := w.first; n <= mostMessages; n += w.step {
 		hit, err := s.cutOne(ctx, p, w.op, cut{w.how, n, w.commits})
@@ -81,6 +84,9 @@ func (s *site) cutEach(ctx context.Context, p *proxy, w walk) (last int, err err
 		}
 		s.tally.points++
 		last = n
+	}
+	if last == 0 {
+		s.tally.add(odd, "%s was cut at no message, %s", w.op, w.how)
 	}
 	return last, nil
 }
