@@ -49,7 +49,7 @@ func (tt *torture) killAtWrite(ctx context.Context, t *tally) (err error) {
 // killOne does op while the server dies at its nth write, and says whether it did.
 func (s *site) killOne(ctx context.Context, op operation, n int) (bool, error) {
 	p, a := s.prepare(ctx, op)
-	tr, err := attach(s.server.pid(), s.server.dir+".strace", written, fmt.Sprintf("pwrite64,fsync,fdatasync,ftruncate:signal=KILL:when=%d", n))
+	tr, err := attach(s.server.pid(), s.server.dir+".strace", written, fmt.Sprintf("signal=KILL:when=%d", n))
 	if err != nil {
 		return false, err
 	}

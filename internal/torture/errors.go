@@ -83,7 +83,7 @@ func (s *site) failOne(ctx context.Context, in injected, op operation, when stri
 	if in.calls == "accept4" {
 		s.crowd.ledger.wire.client.CloseIdleConnections()
 	}
-	tr, err := attach(s.server.pid(), s.server.dir+".strace", in.calls, in.calls+":error="+in.errno+":when="+when)
+	tr, err := attach(s.server.pid(), s.server.dir+".strace", in.calls, "error="+in.errno+":when="+when)
 	if err != nil {
 		return false, errors.Join(err, s.server.ending())
 	}
@@ -94,7 +94,7 @@ func (s *site) failOne(ctx context.Context, in injected, op operation, when stri
 	if err := tr.detach(patience); err != nil {
 		return false, err
 	}
-	_, hurt, err := tr.calls()
+	met, err := tr.met()
 	if err != nil {
 		return false, err
 	}
@@ -105,5 +105,5 @@ func (s *site) failOne(ctx context.Context, in injected, op operation, when stri
 		}
 	}
 	s.crowd.compare(ctx, false)
-	return hurt > 0, ctx.Err()
+	return met, ctx.Err()
 }
