@@ -75,7 +75,7 @@ torture: ## Break what the program stands on at every point, and see that it kee
 	go run ./internal/torture -long
 
 torture-short: ## The same at some points, in a minute and a half (needs strace, PostgreSQL and Redis)
-	go run ./internal/torture -short
+	go run ./internal/torture
 
 # The compiler takes cmd/jotgate/default.pgo by itself, where there is one.
 pgo: ## Make PGO (bin/default.pgo) from a mixed load, and compare a build with it with one without

@@ -48,15 +48,11 @@ func (tt *torture) count(short, long int) int {
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	tt := &torture{}
 	fs := flag.NewFlagSet("torture", flag.ContinueOnError)
-	fs.BoolVar(&tt.long, "long", false, "every point, in minutes")
-	short := fs.Bool("short", false, "some points, in a minute and a half (the default)")
+	fs.BoolVar(&tt.long, "long", false, "every point, in minutes, instead of some in a minute and a half")
 	fs.Uint64Var(&tt.seed, "seed", 0, "what chance begins with; 0 is the time")
 	only := fs.String("only", "kill,kill-at-write,errors,disk,connections,postgres,postgres-cut,redis,clock,load", "faults, in this order")
 	if err := fs.Parse(args); err != nil {
 		return err
-	}
-	if *short && tt.long {
-		return errors.New("it is either -short or -long")
 	}
 	if tt.seed == 0 {
 		tt.seed = uint64(time.Now().UnixNano())
@@ -74,10 +70,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 
 func (tt *torture) build(ctx context.Context) error {
 	tt.program = filepath.Join(tt.dir, "jotgate")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=nomsgpack", "-ldflags=-s -w", "-o", tt.program, "./cmd/jotgate")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w: %s", err, text)
+	if text, err := exec.CommandContext(ctx, "make", "-s", "build", "BIN="+tt.program).CombinedOutput(); err != nil {
+		return fmt.Errorf("make build: %w: %s", err, text)
 	}
 	return nil
 }
