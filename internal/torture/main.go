@@ -54,6 +54,10 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	names := strings.Split(*only, ",")
+	if err := tt.known(names); err != nil {
+		return err
+	}
 	if tt.seed == 0 {
 		tt.seed = uint64(time.Now().UnixNano())
 	}
@@ -65,7 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "seed %d\n", tt.seed)
-	return tt.all(ctx, out, strings.Split(*only, ","))
+	return tt.all(ctx, out, names)
 }
 
 func (tt *torture) build(ctx context.Context) error {
@@ -76,36 +80,47 @@ func (tt *torture) build(ctx context.Context) error {
 	return nil
 }
 
-// all brings the faults one after another and prints the table.
-func (tt *torture) all(ctx context.Context, out io.Writer, names []string) error {
+// known refuses a name that is none before the faults of others are brought.
+func (tt *torture) known(names []string) error {
 	faults := tt.faults()
+	for _, name := range names {
+		if faults[name] == nil {
+			return fmt.Errorf("there is no fault %q", name)
+		}
+	}
+	return nil
+}
+
+// all brings the faults one after another, and prints the table and what was found, also
+// if the machinery of one fails. One that is interrupted finds what is our doing.
+func (tt *torture) all(ctx context.Context, out io.Writer, names []string) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, heading)
 	var notes []string
-	var failed error
+	var broken, failed error
 	for _, name := range names {
-		bring, ok := faults[name]
-		if !ok {
-			return fmt.Errorf("there is no fault %q", name)
-		}
 		t, began := &tally{fault: name}, time.Now()
-		if err := bring(ctx, t); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", name, err), table.Flush())
+		if err := errors.Join(tt.faults()[name](ctx, t), ctx.Err()); err != nil {
+			failed = fmt.Errorf("%s: %w", name, err)
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		t.took = time.Since(began)
 		fmt.Fprint(table, t.row())
 		notes = append(notes, t.notes...)
 		if t.bad() {
-			failed = errors.New("it did not keep its word")
+			broken = errors.New("it did not keep its word")
+		}
+		if failed != nil {
+			break
 		}
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	err := table.Flush()
 	for _, note := range notes {
 		fmt.Fprintln(out, note)
 	}
-	return failed
+	return errors.Join(broken, failed, err)
 }
 
 func (tt *torture) faults() map[string]func(context.Context, *tally) error {
