@@ -142,18 +142,20 @@ func (s *site) vanish(ctx context.Context) error {
 	conns, err := s.dial(ctx, slowConnections)
 	for i, conn := range conns {
 		if i%2 == 0 {
-			_, err = io.WriteString(conn, halfBody)
+			if _, err := io.WriteString(conn, halfBody); err != nil {
+				return err
+			}
 		}
-		raw, failed := conn.SyscallConn()
-		if err := errors.Join(err, failed); err != nil {
+		raw, err := conn.SyscallConn()
+		if err != nil {
 			return err
 		}
-		failed = raw.Control(func(fd uintptr) {
+		err = raw.Control(func(fd uintptr) {
 			if err := syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpRepair, 1); err != nil {
 				s.tally.remark = fmt.Sprintf("(clients do not vanish: %v)", err)
 			}
 		})
-		if err := errors.Join(failed, conn.Close()); err != nil {
+		if err := errors.Join(err, conn.Close()); err != nil {
 			return err
 		}
 	}
