@@ -16,8 +16,13 @@ type crowd struct {
 	fresh  []*person // since the last comparison
 }
 
-// most is how many people a worker has at a time, and how many sessions each.
-const most = 4
+const (
+	// most is how many people a worker acts for.
+	most = 4
+	// mostSessions is how many sessions a person opens by choice; who has none that lives
+	// opens another.
+	mostSessions = 2 * most
+)
 
 func (c *crowd) join(p *person) {
 	c.mu.Lock()
@@ -72,7 +77,7 @@ func (c *crowd) choose(p *person, random *rand.Rand) *act {
 	if !p.registered {
 		return &act{op: register, again: true}
 	}
-	if len(live) == 0 || op == signIn && len(p.devices) < 2*most {
+	if len(live) == 0 || op == signIn && len(p.devices) < mostSessions {
 		return &act{op: signIn}
 	}
 	if op == signIn {
