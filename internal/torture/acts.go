@@ -41,7 +41,7 @@ func (l *ledger) perform(ctx context.Context, p *person, a *act) {
 		return
 	}
 	if !a.again {
-		l.wire.tally.unknown()
+		l.wire.tally.count(0, 1)
 	}
 	a.again, p.pending = true, a
 }
@@ -53,7 +53,7 @@ func (l *ledger) judge(p *person, a *act, got answer, f finding, want ...int) (k
 		return false, false
 	}
 	if slices.Contains(want, got.status) {
-		l.wire.tally.acknowledge()
+		l.wire.tally.count(1, 0)
 		return true, true
 	}
 	l.wire.tally.add(f, "%s of %s (again: %v): %v", a.op, p.name, a.again, got)

@@ -43,18 +43,6 @@ func (t *tally) add(f finding, format string, args ...any) {
 	}
 }
 
-func (t *tally) acknowledge() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.acknowledged++
-}
-
-func (t *tally) unknown() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.unknownAnswers++
-}
-
 // bad reports whether anything was found.
 func (t *tally) bad() bool { return t.found != [findings]int{} }
 
