@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -35,7 +36,7 @@ type mutant struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil {
@@ -120,7 +121,8 @@ func parse(block string) (mutant, error) {
 	return mutant{guard, file, old, strings.TrimPrefix(instead, "\n"), strings.Fields(test)}, nil
 }
 
-// copyModule copies the files that git tracks, as they are in the work tree.
+// copyModule copies the files that git tracks or would, as they are in the work tree: what is
+// new and not ignored comes along.
 func copyModule(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
