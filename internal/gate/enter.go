@@ -151,7 +151,8 @@ func (g *Gate) welcome(ctx context.Context, opened session.Session, v *flow.Visi
 
 // stillOpens returns [user.ErrBadCredentials], or errRenewed, unless the password of a is
 // that of u too, who was looked at now that nobody else can change them: it may have been
-// changed, or the user disabled, while the hash ran.
+// changed, or the user disabled, while the hash ran. If it is, stillOpens stores the stronger
+// hash that a may bring, and forgets the wrong attempts.
 func (g *Gate) stillOpens(ctx context.Context, a user.Authenticated, u user.User) error {
 	if u.Disabled || u.PasswordHash != a.User.PasswordHash {
 		if !u.Disabled && a.Rehashed != "" {
