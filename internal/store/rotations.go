@@ -154,10 +154,11 @@ func (r *rotations) exchange(ctx context.Context, conn *pgx.Conn, batch []*rotat
 	answers := conn.SendBatch(ctx, &b)
 	for _, m := range batch {
 		m.err = answers.QueryRow().Scan(m.dest...)
-		if errors.Is(m.err, pgx.ErrNoRows) {
-			m.err = errAlone
-		} else {
+		switch {
+		case m.err == nil:
 			found++
+		case errors.Is(m.err, pgx.ErrNoRows):
+			m.err = errAlone
 		}
 	}
 	err = answers.Close()
