@@ -118,7 +118,7 @@ func (j *copyJob) remove(ctx context.Context, p *tablePlan) (moved bool, err err
 	if p.Deleted == 0 && (p.Changed == 0 || len(p.table.unique) == 0) {
 		return false, nil
 	}
-	return moved, j.each(ctx, "delete", p, func(c *changes, source, target []any) {
+	err = j.each(ctx, "delete", p, func(c *changes, source, target []any) {
 		switch {
 		case target == nil:
 		case source == nil:
@@ -128,6 +128,7 @@ func (j *copyJob) remove(ctx context.Context, p *tablePlan) (moved bool, err err
 			c.deletes = append(c.deletes, target[:p.table.key])
 		}
 	})
+	return moved, err
 }
 
 // moved reports whether a unique value differs.
