@@ -190,7 +190,7 @@ func TestPaceCountsFromWhenARequestWasDue(t *testing.T) {
 		}
 	}()
 	// All connections are busy after 64 requests; the others wait for one.
-	got, err := pace(t.Context(), l.Addr().String(), 1000, stall*5/4, bareRequest())
+	got, err := pace(t.Context(), l.Addr().String(), 1000, stall*5/4, times(connections, bareRequest()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,10 +25,13 @@ type load struct {
 
 // with is what both came to together.
 func (l load) with(other load) load {
-	both := summary(append(l.took, other.took...))
-	both.length = l.length + other.length
-	both.rate = float64(len(both.took)) / both.length.Seconds()
-	return both
+	return summary(append(l.took, other.took...)).within(l.length + other.length)
+}
+
+// within is l with the time in which all its answers came.
+func (l load) within(length time.Duration) load {
+	l.length, l.rate = length, float64(len(l.took))/length.Seconds()
+	return l
 }
 
 // ask is one worker's next request, and what it makes of the answer. It is done when
@@ -69,10 +72,7 @@ func drive(ctx context.Context, addr string, workers []ask) (load, error) {
 	if len(all) == 0 {
 		return load{}, errors.New("no answer in time")
 	}
-	l := summary(all)
-	l.length = elapsed
-	l.rate = float64(len(all)) / elapsed.Seconds()
-	return l, nil
+	return summary(all).within(elapsed), nil
 }
 
 func summary(took []time.Duration) load {

@@ -76,7 +76,7 @@ func (b *bench) alone(ctx context.Context) error {
 	var c *child
 	length := hashing * b.length
 	if err := with(func() (_ *child, err error) { c, err = b.startHello(ctx); return c, err }, func(c *child) error {
-		_, err := pace(ctx, c.addr, verifiedRate, length, bareRequest())
+		_, err := pace(ctx, c.addr, verifiedRate, length, times(connections, bareRequest()))
 		return err
 	}); err != nil {
 		return err
@@ -139,7 +139,7 @@ func (r *stormRounds) round(ctx context.Context, c *child, length time.Duration,
 	held := make(chan float64, 1)
 	go func() { held <- c.mostOf(beside) }()
 	time.Sleep(settling) // the queue fills
-	l, err := pace(ctx, c.addr, verifiedRate, length, verified)
+	l, err := pace(ctx, c.addr, verifiedRate, length, times(connections, verified))
 	if err != nil {
 		stop()
 		return errors.Join(err, <-stormed)

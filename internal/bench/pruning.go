@@ -36,7 +36,7 @@ func (r *beside) round(ctx context.Context, length time.Duration, verified same)
 	if err := r.refreshes.round(ctx, length); err != nil {
 		return err
 	}
-	l, err := pace(ctx, r.refreshes.addr, besideRate, length, verified)
+	l, err := pace(ctx, r.refreshes.addr, besideRate, length, times(connections, verified))
 	if err != nil {
 		return err
 	}
