@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -17,14 +16,13 @@ var errBusy = errors.New("the machine is busy: these values are worth nothing, a
 // probe has the server's core sign for a while, which waits for nothing else, and
 // remembers what share of it other programs left.
 func (b *bench) probe(ctx context.Context) error {
-	_, err := b.rateOf(ctx, b.cores.server, b.length, "sign")
-	return err
-}
-
-// got takes note of a process that was over after a while and waited for nothing but
-// its core.
-func (b *bench) got(p *os.ProcessState, took time.Duration) {
-	b.gotShares = append(b.gotShares, (p.UserTime()+p.SystemTime()).Seconds()/took.Seconds())
+	begin := time.Now()
+	_, over, err := runFloor(ctx, b.cores.server, b.length, "sign")
+	if err != nil {
+		return err
+	}
+	b.gotShares = append(b.gotShares, (over.UserTime()+over.SystemTime()).Seconds()/time.Since(begin).Seconds())
+	return nil
 }
 
 // undisturbed fails if other programs ran on the server's core.

@@ -56,27 +56,29 @@ func floor(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // rateOf runs a floor for a while on some cores, and returns how often a second.
-func (b *bench) rateOf(ctx context.Context, cpus []int, length time.Duration, name string, args ...string) (rate float64, err error) {
+func rateOf(ctx context.Context, cpus []int, length time.Duration, name string, args ...string) (float64, error) {
+	rate, _, err := runFloor(ctx, cpus, length, name, args...)
+	return rate, err
+}
+
+// runFloor returns the process, too, when it is over.
+func runFloor(ctx context.Context, cpus []int, length time.Duration, name string, args ...string) (rate float64, over *os.ProcessState, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, append([]string{floorArg, name, length.String()}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	begin := time.Now()
 	if err := startOn(cpus, cmd); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	err = json.NewDecoder(out).Decode(&rate)
 	err = errors.Join(err, cmd.Wait())
-	if name == "sign" && length >= b.length && err == nil { // of a short one too much is its start
-		b.got(cmd.ProcessState, time.Since(begin))
-	}
-	return rate, err
+	return rate, cmd.ProcessState, err
 }
 
 // hello is a Gin server that answers JSON and does nothing else.

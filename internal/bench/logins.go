@@ -32,7 +32,7 @@ func (b *bench) logins(ctx context.Context) error {
 		var bare []float64
 		ours := &measured{addr: c.addr, asks: times(8*permits, loginRequest())}
 		for range b.rounds {
-			rate, err := b.rateOf(ctx, b.cores.server, hashing*b.length, "hash", strconv.Itoa(permits))
+			rate, err := rateOf(ctx, b.cores.server, hashing*b.length, "hash", strconv.Itoa(permits))
 			if err != nil {
 				return err
 			}
@@ -108,7 +108,7 @@ func (b *bench) storm(ctx context.Context, where string, cpus []int, bound float
 		}
 		length := hashing * b.length
 		for range b.rounds {
-			rate, err := b.rateOf(ctx, cpus, length, "hash", strconv.Itoa(permits))
+			rate, err := rateOf(ctx, cpus, length, "hash", strconv.Itoa(permits))
 			if err != nil {
 				return err
 			}

@@ -55,8 +55,7 @@ func mixed(addr string) ([]ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	me := same{request("GET", "/v1/me", "", t[0].header()), 200}
-	mix := append(times(16, t[0].forwardAuth()), times(8, me)...)
+	mix := append(times(16, t[0].forwardAuth()), times(8, t[0].me())...)
 	mix = append(mix, refreshes.asks[:sessions/2]...)
 	return append(mix, times(4, loginRequest())...), nil
 }
@@ -123,7 +122,7 @@ func threeKinds(addr string) ([]*measured, error) {
 	}
 	return []*measured{
 		{addr: addr, asks: times(connections, t[0].forwardAuth())},
-		{addr: addr, asks: times(connections, same{request("GET", "/v1/me", "", t[0].header()), 200})},
+		{addr: addr, asks: times(connections, t[0].me())},
 		refreshes,
 	}, nil
 }

@@ -66,11 +66,11 @@ func (b *bench) refreshRounds(ctx context.Context, floor, c *child) error {
 		if err := bare.round(ctx, length); err != nil {
 			return err
 		}
-		sign, err := b.rateOf(ctx, b.cores.server, length, "sign")
+		sign, err := rateOf(ctx, b.cores.server, length, "sign")
 		if err != nil {
 			return err
 		}
-		row, err := b.rateOf(ctx, b.cores.server, length, "rows", filepath.Join(b.dir, "rows"+strconv.Itoa(turn)))
+		row, err := rateOf(ctx, b.cores.server, length, "rows", filepath.Join(b.dir, "rows"+strconv.Itoa(turn)))
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (b *bench) refreshesOnPostgres(ctx context.Context) (err error) {
 		}
 		var bare []float64
 		for range b.rounds * perRound {
-			rate, err := b.rateOf(ctx, b.cores.server, b.length/perRound, "update", url)
+			rate, err := rateOf(ctx, b.cores.server, b.length/perRound, "update", url)
 			if err != nil {
 				return err
 			}

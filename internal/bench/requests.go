@@ -57,6 +57,8 @@ func (t tokens) forwardAuth() same {
 	return same{request("GET", "/v1/forward-auth", "", t.header()), 204}
 }
 
+func (t tokens) me() same { return same{request("GET", "/v1/me", "", t.header()), 200} }
+
 // measured is what several rounds of one kind of request came to.
 type measured struct {
 	addr             string
@@ -115,7 +117,7 @@ func (b *bench) requests(ctx context.Context) error {
 			}
 			bare := &measured{addr: floor.addr, asks: times(connections, same{request("GET", "/healthz", "", t[0].header()), 200})}
 			auth := &measured{addr: c.addr, asks: times(connections, t[0].forwardAuth())}
-			me := &measured{addr: c.addr, asks: times(connections, same{request("GET", "/v1/me", "", t[0].header()), 200})}
+			me := &measured{addr: c.addr, asks: times(connections, t[0].me())}
 			if err := compare(ctx, b.rounds, b.length, bare, auth, me); err != nil {
 				return err
 			}
