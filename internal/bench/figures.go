@@ -274,5 +274,15 @@ func shares(values, floor []float64) []float64 {
 	return all
 }
 
+// byRound is the median of each round's turns, which differ among themselves by far more
+// than runs do.
+func byRound(turns []float64) []float64 {
+	var rounds []float64
+	for some := range slices.Chunk(turns, perRound) {
+		rounds = append(rounds, median(some))
+	}
+	return rounds
+}
+
 // cell is text as a table of Markdown takes it.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

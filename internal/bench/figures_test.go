@@ -65,6 +65,20 @@ func TestMoved(t *testing.T) {
 	}
 }
 
+// TestByRound has the spread be that of rounds, however far their turns are apart.
+func TestByRound(t *testing.T) {
+	t.Parallel()
+	var turns []float64
+	for round := range 3 {
+		for turn := range perRound {
+			turns = append(turns, float64(round+100*(turn-perRound/2)))
+		}
+	}
+	if got, want := byRound(turns), []float64{0, 1, 2}; !slices.Equal(got, want) {
+		t.Errorf("byRound: %v, want %v", got, want)
+	}
+}
+
 func TestFiguresOfOtherPartsStay(t *testing.T) {
 	t.Parallel()
 	here := setting{Machine: "m", Cores: 2}

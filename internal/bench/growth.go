@@ -312,7 +312,7 @@ func (g *ground) compare(ctx context.Context, empty, full *crowd) error {
 		g.b.add(fmt.Sprintf("%s, %d users and %d sessions, p50, %s", kind.name, g.users, g.sessions, g.kind),
 			fmt.Sprintf("p50 %.2f ms, p99 %.1f ms; empty p50 %.2f ms, p99 %.1f ms",
 				median(kind.full.p50s), median(kind.full.p99), median(kind.empty.p50s), median(kind.empty.p99)),
-			shares(kind.full.p50s, kind.empty.p50s), "of an empty database's", atMost(flat))
+			byRound(shares(kind.full.p50s, kind.empty.p50s)), "of an empty database's", atMost(flat))
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (b *bench) refreshRounds(ctx context.Context, floor, c *child) error {
 	}
 	b.row("the parts of a refresh", fmt.Sprintf("bare handler %.0f/s, ES256 signatures %.0f/s, rows in groups of 32 %.0f/s; one after another %.0f/s",
 		median(bare.rates), median(signs), median(rows), median(sums)))
-	b.add("POST /v1/refresh, SQLite", ours.String(), shares(ours.rates, sums), "of the sum of its parts", atLeast(0.5))
+	b.add("POST /v1/refresh, SQLite", ours.String(), byRound(shares(ours.rates, sums)), "of the sum of its parts", atLeast(0.5))
 	return nil
 }
 
@@ -113,7 +113,7 @@ func (b *bench) refreshesOnPostgres(ctx context.Context) (err error) {
 			}
 		}
 		b.row("pgx alone, the same UPDATE from 32 connections", fmt.Sprintf("%.0f/s", median(bare)))
-		b.add("POST /v1/refresh, PostgreSQL", ours.String(), shares(ours.rates, bare), "of pgx alone", atLeast(0.4))
+		b.add("POST /v1/refresh, PostgreSQL", ours.String(), byRound(shares(ours.rates, bare)), "of pgx alone", atLeast(0.4))
 		return nil
 	})
 }
