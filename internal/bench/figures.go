@@ -285,4 +285,4 @@ func byRound(turns []float64) []float64 {
 }
 
 // cell is text as a table of Markdown takes it.
-func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+func cell(text string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text) }

@@ -103,6 +103,13 @@ func TestFiguresOfOtherPartsStay(t *testing.T) {
 	}
 }
 
+func TestCell(t *testing.T) {
+	t.Parallel()
+	if got, want := cell("a|b\nc"), `a\|b c`; got != want {
+		t.Errorf("cell: %q, want %q", got, want)
+	}
+}
+
 // TestFiguresOfOtherCommitsSaySo has the page tell which commit a part was measured at that
 // the last run left as it was.
 func TestFiguresOfOtherCommitsSaySo(t *testing.T) {
