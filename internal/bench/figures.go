@@ -239,7 +239,8 @@ func readFigures(path string) (f figures, err error) {
 	if err != nil {
 		return figures{}, err
 	}
-	return f, json.Unmarshal(text, &f)
+	err = json.Unmarshal(text, &f)
+	return f, err
 }
 
 func (f figures) write() error {

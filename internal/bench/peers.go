@@ -101,7 +101,7 @@ func (b *bench) peer(ctx context.Context, p peer, cache string, bare *measured) 
 	}
 	r = peerRow{Name: p.name, Notes: p.notes}
 	begin := time.Now()
-	return r, with(func() (*child, error) { return start(cmd, place.addr, b.cores.server) }, func(c *child) error {
+	err = with(func() (*child, error) { return start(cmd, place.addr, b.cores.server) }, func(c *child) error {
 		if err := awaitAnswer(c.addr, p.probe); err != nil {
 			return err
 		}
@@ -116,6 +116,7 @@ func (b *bench) peer(ctx context.Context, p peer, cache string, bare *measured) 
 		r.After, err = c.family()
 		return err
 	})
+	return r, err
 }
 
 // awaitAnswer waits until a server answers anything: some listen long before.
