@@ -203,6 +203,7 @@ func (r row) direction(was row) string {
 // with returns the figures with the parts that were measured now in place of the
 // same parts measured before. Those of another machine do not stay beside them.
 func (f figures) with(now figures) figures {
+	now.Rows = slices.DeleteFunc(slices.Clone(now.Rows), func(r row) bool { return !slices.Contains(everyPart(), r.Part) })
 	if len(now.Rows) > 0 {
 		if f.Setting.Machine != now.Setting.Machine || f.Setting.Cores != now.Setting.Cores {
 			f.Rows = nil

@@ -103,6 +103,16 @@ func TestFiguresOfOtherPartsStay(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotKeptChangesNothing has a part measured that is on no page.
+func TestWhatIsNotKeptChangesNothing(t *testing.T) {
+	t.Parallel()
+	kept := figures{Setting: setting{Commit: "one"}, Rows: []row{{Part: "requests"}}}
+	got := kept.with(figures{Setting: setting{Commit: "two", Machine: "n"}, Rows: []row{{Part: "profile"}}})
+	if got.Setting != kept.Setting || !slices.Equal(got.Rows, kept.Rows) {
+		t.Errorf("with a profile: %+v, want what was kept", got)
+	}
+}
+
 func TestCell(t *testing.T) {
 	t.Parallel()
 	if got, want := cell("a|b\nc"), `a\|b c`; got != want {
