@@ -39,7 +39,8 @@ What each part does:
 * **refreshes**: 32 sessions, each refreshes again when it is answered. The parts are one request to the bare handler from
   32 connections, one ES256 signature, and one row changed in a group of 32 with ` + "`synchronous=FULL`" + `; the sum is what they
   take one after another.
-* **refreshes-postgres**: the database is on the server's core. The same UPDATE is sent by pgx from 32 connections.
+* **refreshes-postgres**: the database is on the server's core. pgx alone sends the compare-and-swap of a session from 32
+  connections, on a table like the one of sessions and without the look at the user.
 * **revocations**: from the 204 of a logout until each of 1,000 verifiers knows of it. 10,000 logouts a minute are aimed at.
 * **footprint**: an existing database, nobody asks.
 * **growth**, **growth-postgres**: two servers on one core, asked in turn by eight clients: one on a database of 64 users,

@@ -85,7 +85,7 @@ func (b *bench) refreshRounds(ctx context.Context, floor, c *child) error {
 	return nil
 }
 
-// refreshesOnPostgres compares a refresh with the statement that it sends.
+// refreshesOnPostgres compares a refresh with the least that it writes.
 func (b *bench) refreshesOnPostgres(ctx context.Context) (err error) {
 	url, stop, err := b.startPostgres(ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *bench) refreshesOnPostgres(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		b.row("pgx alone, the same UPDATE from 32 connections", fmt.Sprintf("%.0f/s", median(bare)))
+		b.row("pgx alone, the compare-and-swap of a session from 32 connections", fmt.Sprintf("%.0f/s", median(bare)))
 		b.add("POST /v1/refresh, PostgreSQL", ours.String(), byRound(shares(ours.rates, bare)), "of pgx alone", atLeast(0.4))
 		return nil
 	})

@@ -8,13 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// rotation is the statement by which store rotates a session, on a table like its own.
+// rotation is the compare-and-swap of a session alone, on a table like store's. What store
+// sends looks at the user besides.
 const rotation = `
 UPDATE bare_sessions SET generation = generation + 1, last_used_at = $1, retry = $2,
 	expires_at = CASE WHEN absolute_at < $3 THEN absolute_at ELSE $3 END
 WHERE id = $4 AND user_id = $5 AND mode = $6 AND generation = $7 AND ended_at = 0 AND expires_at > $1
-RETURNING id, user_id, mode, device, ip, user_agent, created_at, generation, last_used_at, retry, expires_at,
-	absolute_at, ended_at, end_reason`
+RETURNING device, ip, user_agent, created_at, expires_at, absolute_at`
 
 const bareSessions = `
 DROP TABLE IF EXISTS bare_sessions;
@@ -72,18 +72,12 @@ func bareOnes(ctx context.Context, url string) (all []*bareSession, err error) {
 
 func (s *bareSession) rotate(ctx context.Context) error {
 	now := time.Now()
-	rows, err := s.conn.Query(ctx, rotation, now.UnixMicro(), "", now.Add(time.Hour).UnixMicro(), s.id, s.user, s.mode, s.generation)
-	if err != nil {
-		return err
+	var device, ip, userAgent string
+	var created, expires, absolute int64
+	err := s.conn.QueryRow(ctx, rotation, now.UnixMicro(), "", now.Add(time.Hour).UnixMicro(), s.id, s.user, s.mode, s.generation).
+		Scan(&device, &ip, &userAgent, &created, &expires, &absolute)
+	if err == nil {
+		s.generation++
 	}
-	got, err := pgx.CollectExactlyOneRow(rows, pgx.RowToMap)
-	if err != nil {
-		return err
-	}
-	generation, ok := got["generation"].(int64)
-	if !ok {
-		return errors.New("no generation")
-	}
-	s.generation = generation
-	return nil
+	return err
 }
