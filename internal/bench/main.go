@@ -74,6 +74,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 // run measures the parts of these names, says what has moved since the figures that
 // are kept, and keeps the new ones if it is to.
 func (b *bench) run(ctx context.Context, names []string, keep bool) (err error) {
+	if err := known(names); err != nil {
+		return err
+	}
 	kept, err := readFigures(figuresJSON)
 	if err != nil {
 		return err
@@ -88,12 +91,8 @@ func (b *bench) run(ctx context.Context, names []string, keep bool) (err error) 
 	now := figures{Setting: b.setting()}
 	fmt.Fprintf(b.out, "%s\n\n", now.Setting)
 	for _, name := range names {
-		part, ok := parts()[name]
-		if !ok {
-			return fmt.Errorf("there is no part %q", name)
-		}
 		before := len(b.rows)
-		if err := errors.Join(part(b, ctx), ctx.Err(), b.probe(ctx)); err != nil {
+		if err := errors.Join(parts()[name](b, ctx), ctx.Err(), b.probe(ctx)); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		for i := range b.rows[before:] {
@@ -106,6 +105,16 @@ func (b *bench) run(ctx context.Context, names []string, keep bool) (err error) 
 		fmt.Fprintln(b.out, line)
 	}
 	return b.end(kept.with(now), keep)
+}
+
+// known refuses a name that is none before the parts of others are measured.
+func known(names []string) error {
+	for _, name := range names {
+		if parts()[name] == nil {
+			return fmt.Errorf("there is no part %q", name)
+		}
+	}
+	return nil
 }
 
 // bench is one run.
