@@ -102,8 +102,12 @@ func (r row) verdict() string {
 	}
 }
 
+// measured reports whether there is a value. Each part has a row with one, unless it could
+// not be measured.
+func (r row) measured() bool { return r.Of != "" }
+
 func (r row) value() string {
-	if r.Of == "" {
+	if !r.measured() {
 		return ""
 	}
 	return number(r.Value) + " " + r.Of
@@ -170,7 +174,7 @@ func moved(kept, now []row) []string {
 	compared := 0
 	for _, r := range now {
 		i := slices.IndexFunc(kept, func(k row) bool { return k.Part == r.Part && k.Work == r.Work })
-		if i < 0 || r.Of == "" || r.Of == milliseconds || kept[i].Of != r.Of {
+		if i < 0 || !r.measured() || r.Of == milliseconds || kept[i].Of != r.Of {
 			continue
 		}
 		compared++
@@ -201,10 +205,11 @@ func (r row) direction(was row) string {
 }
 
 // with returns the figures with the parts that were measured now in place of the
-// same parts measured before. Those of another machine do not stay beside them.
+// same parts measured before. Those of another machine do not stay beside them, and those
+// that could not be measured now stay as they were.
 func (f figures) with(now figures) figures {
 	now.Rows = slices.DeleteFunc(slices.Clone(now.Rows), func(r row) bool { return !slices.Contains(everyPart(), r.Part) })
-	if len(now.Rows) > 0 {
+	if slices.ContainsFunc(now.Rows, row.measured) {
 		if f.Setting.Machine != now.Setting.Machine || f.Setting.Cores != now.Setting.Cores {
 			f.Rows = nil
 		}
@@ -219,10 +224,11 @@ func (f figures) with(now figures) figures {
 		of := func(all []row) []row {
 			return slices.DeleteFunc(slices.Clone(all), func(r row) bool { return r.Part != part })
 		}
-		if measured := of(now.Rows); len(measured) > 0 {
-			rows = append(rows, measured...)
+		before, since := of(f.Rows), of(now.Rows)
+		if len(before) == 0 || slices.ContainsFunc(since, row.measured) {
+			rows = append(rows, since...)
 		} else {
-			rows = append(rows, of(f.Rows)...)
+			rows = append(rows, before...)
 		}
 	}
 	f.Rows = rows

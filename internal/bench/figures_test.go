@@ -89,11 +89,11 @@ func TestFiguresOfOtherPartsStay(t *testing.T) {
 		}
 		return all
 	}
-	f := kept.with(figures{Setting: here, Rows: []row{{Part: "logins", Work: "c"}}})
+	f := kept.with(figures{Setting: here, Rows: []row{{Part: "logins", Work: "c", Of: "x"}}})
 	if got := works(f); !slices.Equal(got, []string{"a", "c"}) || len(f.Peers) != 1 {
 		t.Errorf("rows %v, %d peers; want a, c and one peer", got, len(f.Peers))
 	}
-	f = kept.with(figures{Setting: setting{Machine: "n", Cores: 2}, Rows: []row{{Part: "logins", Work: "c"}}})
+	f = kept.with(figures{Setting: setting{Machine: "n", Cores: 2}, Rows: []row{{Part: "logins", Work: "c", Of: "x"}}})
 	if got := works(f); !slices.Equal(got, []string{"c"}) {
 		t.Errorf("rows %v beside those of another machine, want c alone", got)
 	}
@@ -103,13 +103,20 @@ func TestFiguresOfOtherPartsStay(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotKeptChangesNothing has a part measured that is on no page.
-func TestWhatIsNotKeptChangesNothing(t *testing.T) {
+// TestWhatHasNoFiguresChangesNone has a part measured that is on no page, and one that
+// cannot be measured now.
+func TestWhatHasNoFiguresChangesNone(t *testing.T) {
 	t.Parallel()
-	kept := figures{Setting: setting{Commit: "one"}, Rows: []row{{Part: "requests"}}}
-	got := kept.with(figures{Setting: setting{Commit: "two", Machine: "n"}, Rows: []row{{Part: "profile"}}})
-	if got.Setting != kept.Setting || !slices.Equal(got.Rows, kept.Rows) {
-		t.Errorf("with a profile: %+v, want what was kept", got)
+	kept := figures{Setting: setting{Commit: "one"}, Rows: []row{{Part: "requests", Of: "x"}}}
+	for _, r := range []row{{Part: "profile", Of: "x"}, {Part: "requests", Figure: "not measured"}} {
+		got := kept.with(figures{Setting: setting{Commit: "two", Machine: "n"}, Rows: []row{r}})
+		if got.Setting != kept.Setting || !slices.Equal(got.Rows, kept.Rows) {
+			t.Errorf("with %+v: %+v, want what was kept", r, got)
+		}
+	}
+	got := figures{}.with(figures{Rows: []row{{Part: "requests", Figure: "not measured"}}})
+	if len(got.Rows) != 1 {
+		t.Errorf("with what was never measured: %+v, want to be told so", got)
 	}
 }
 
@@ -124,9 +131,9 @@ func TestCell(t *testing.T) {
 // the last run left as it was.
 func TestFiguresOfOtherCommitsSaySo(t *testing.T) {
 	t.Parallel()
-	f := figures{Setting: setting{Commit: "one"}, Rows: []row{{Part: "requests"}, {Part: "logins"}}}
+	f := figures{Setting: setting{Commit: "one"}, Rows: []row{{Part: "requests", Of: "x"}, {Part: "logins", Of: "x"}}}
 	for _, commit := range []string{"two", "three"} {
-		f = f.with(figures{Setting: setting{Commit: commit}, Rows: []row{{Part: "logins"}}})
+		f = f.with(figures{Setting: setting{Commit: commit}, Rows: []row{{Part: "logins", Of: "x"}}})
 	}
 	if page := f.page(); !strings.Contains(page, "At another commit: requests (one).") {
 		t.Error(page)

@@ -97,7 +97,7 @@ func (f figures) page() string {
 }
 
 func (r row) ranged() string {
-	if r.Of == "" || r.Low == r.High {
+	if !r.measured() || r.Low == r.High {
 		return r.value()
 	}
 	return fmt.Sprintf("%s (%s–%s)", r.value(), number(r.Low), number(r.High))
