@@ -103,7 +103,7 @@ func start(cmd *exec.Cmd, addr string, cpus []int) (*child, error) {
 			return c, conn.Close()
 		}
 	}
-	return nil, errors.Join(fmt.Errorf("%s does not listen on %s", cmd.Path, addr), c.stop())
+	return nil, errors.Join(fmt.Errorf("%s does not listen on %s: %s", cmd.Path, addr, c.said), c.stop())
 }
 
 // with starts a server, hands it to f, and stops it.
