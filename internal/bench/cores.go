@@ -21,6 +21,9 @@ func (c cores) String() string {
 	if c.server == nil {
 		return "server and load not pinned"
 	}
+	if len(c.all) > 2 {
+		return "server on one core, load on the others"
+	}
 	return "server on one core, load on the other"
 }
 
