@@ -80,18 +80,29 @@ func (g *ground) beside(ctx context.Context, db *sql.DB, addr string) error {
 			return err
 		}
 	}
-	if now, err := g.stillDue(ctx, db); err != nil || now != before || len(calm.verified) == 0 {
-		return errors.Join(err, errors.New("the pruner was at work before it was expected"))
+	if len(calm.verified) == 0 {
+		return errors.New("signing in left no time for a round before the pruner")
 	}
-	for now := before; now == before; time.Sleep(50 * time.Millisecond) {
-		if now, err = g.stillDue(ctx, db); err != nil {
-			return err
-		}
+	if err := g.awaitPruner(ctx, db, before, started); err != nil {
+		return err
+	}
+	return g.besidePruner(ctx, db, &calm, &pruned, t[0].forwardAuth())
+}
+
+// awaitPruner waits until fewer are due than before. It fails if that is so already: then
+// the calm rounds were not.
+func (g *ground) awaitPruner(ctx context.Context, db *sql.DB, before int, started time.Time) error {
+	now, err := g.stillDue(ctx, db)
+	if err == nil && now != before {
+		return errors.New("the pruner was at work before it was expected")
+	}
+	for ; err == nil && now == before; now, err = g.stillDue(ctx, db) {
 		if time.Since(started) > firstPruned {
 			return errors.New("nothing was pruned")
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
-	return g.besidePruner(ctx, db, &calm, &pruned, t[0].forwardAuth())
+	return err
 }
 
 func (g *ground) besidePruner(ctx context.Context, db *sql.DB, calm, pruned *beside, verified same) error {
@@ -106,8 +117,11 @@ func (g *ground) besidePruner(ctx context.Context, db *sql.DB, calm, pruned *bes
 		}
 	}
 	last, err := g.stillDue(ctx, db)
-	if err != nil || last == 0 {
-		return errors.Join(err, fmt.Errorf("%d rows are left: the pruner was done too soon", last))
+	if err != nil {
+		return err
+	}
+	if last == 0 {
+		return errors.New("no rows are left: the pruner was done too soon")
 	}
 	rate := float64(first-last) / time.Since(begin).Seconds()
 	a, z := calm.refreshes, pruned.refreshes
