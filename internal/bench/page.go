@@ -14,7 +14,8 @@ What was measured beside what, and how to repeat it. ` + "`make bench`" + ` writ
 nothing, and its figures say little. Each value is a proportion to something measured in the same round, because figures
 of two machines, or of one shared machine at two times, do not compare: requests and refreshes, and logins and logouts in a
 full database, are measured in turns of a tenth of a round. A round of logins or of a storm is three times as long as
-others.
+others. Beside the pruner it is not so: all rounds without it come first, on a server that has just started, and those with
+it when it prunes.
 
 The server is the program as it is shipped, a process of its own on a core of its own, with the default settings, but for
 two. Limits are off where one address makes more logins or refreshes than they allow, and the parts that need many
