@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// far is the factor by which the page on sizing may be off.
-const far = 1.6
+// far is the factor by which the page on sizing may be off: a core that is shared is twice as
+// fast at some times as at others.
+const far = 2
 
 // TestSizingNamesFigures holds the page on sizing to the rows of the page of figures, whose
 // values change with each run: it calculates with round numbers that are near them.
