@@ -84,6 +84,10 @@ func (s State) retryKey() string {
 // Store keeps the state of one app: in a file, in memory, or in what the platform
 // has for secrets. Clients and processes may share one. It is safe for
 // concurrent use.
+//
+// Those that share one do not wait for each other. Where the refresh of one is held up on
+// its way while another refreshes twice, it brings a token that is spent, and the session
+// ends. Several processes that refresh often should let one at a time do so.
 type Store interface {
 	// Load returns what was saved last, or the zero State if nothing was.
 	Load() (State, error)
