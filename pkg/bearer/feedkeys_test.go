@@ -83,6 +83,29 @@ func TestRevokedKeyThatIsStillPublished(t *testing.T) {
 	})
 }
 
+// No fetch tells of the end of a key while the issuer's keys cannot be had.
+func TestRevokedKeyStaysForgottenWithoutAFetch(t *testing.T) {
+	k := newKeys(t)
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority()
+		a.jwks = keys{"ES256": k["ES256"], "EdDSA": k["EdDSA"]}.jwks(t)
+		f := a.followed(t)
+		v := a.fetching(t, f)
+		a.set(func() { a.jwks = "" })
+		a.add(ended("kid", "ES256"))
+		for range 3 {
+			time.Sleep(15 * time.Minute)
+			if _, err := v.Verify(t.Context(), k.fresh(t, nil)); err == nil {
+				t.Error("the key is good again")
+			}
+			accepted(t, v, k.sign(t, "EdDSA", header("EdDSA", nil), lasting(nil)))
+		}
+		if f.Size() != 0 {
+			t.Errorf("%d entries", f.Size())
+		}
+	})
+}
+
 // Who stole a key can sign tokens when its entry has long expired.
 func TestRevokedKeyStaysForgotten(t *testing.T) {
 	k := newKeys(t)
