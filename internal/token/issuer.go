@@ -114,10 +114,10 @@ func (i *Issuer) claims(a Access) accessClaims {
 	c := accessClaims{
 		Issuer: i.issuer, Audience: cmp.Or(a.Audience, i.audience), Subject: a.Subject, ClientID: a.ClientID,
 		ID:       rand.Text(), // 130 random bits
-		IssuedAt: a.IssuedAt.Unix(), ExpiresAt: a.ExpiresAt.Unix(), Roles: array(a.Roles), Scope: a.Scope, Mode: a.Mode,
+		IssuedAt: a.IssuedAt.Unix(), ExpiresAt: a.ExpiresAt.Unix(), Roles: a.Roles, Scope: a.Scope, Mode: a.Mode,
 	}
 	if a.SessionID != "" {
-		c.SessionID, c.AuthTime, c.AMR = a.SessionID, a.AuthTime.Unix(), array(a.AMR)
+		c.SessionID, c.AuthTime, c.AMR = a.SessionID, a.AuthTime.Unix(), append([]string{}, a.AMR...) // empty, but there
 	}
 	return c
 }
@@ -143,12 +143,4 @@ func methodOf(alg keyset.Algorithm) (jwt.SigningMethod, error) {
 		return jwt.SigningMethodRS256, nil
 	}
 	return nil, fmt.Errorf("token: no signing method for algorithm %q", alg)
-}
-
-// array makes an empty list [] in JSON, not null.
-func array(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
 }
