@@ -16,7 +16,7 @@ type Import struct {
 	PasswordHash string
 	Roles        []Role
 	Disabled     bool
-	CreatedAt    time.Time // zero, or later than now, stands for now
+	CreatedAt    time.Time // zero, or in the future, is taken for the time of the import
 }
 
 // Import returns the user that i becomes, who is not stored yet. The rules for a
