@@ -1,28 +1,17 @@
 package gate_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/jotgate/jotgate/internal/gate"
-	"github.com/jotgate/jotgate/internal/session"
 )
 
 // TestEpochEndsWhatSessionsGotMeanwhile refreshes a session whose turn to end has not come.
 func TestEpochEndsWhatSessionsGotMeanwhile(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		u := w.register(t, "ada")
-		if err := w.db.InTx(t.Context(), func(ctx context.Context) error {
-			for range 1000 {
-				if _, err := w.Sessions.Open(ctx, session.Opening{UserID: string(u.ID), Mode: session.Bearer}); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
+		w.open(t, u, 1000)
 		w.step(time.Second)
 		last := w.login(t, "ada", passOne)
 		w.step(time.Second)

@@ -155,6 +155,21 @@ func (w *world) login(tb testing.TB, name, pass string) gate.Tokens {
 	return t
 }
 
+// open opens n sessions for u, without a login each.
+func (w *world) open(tb testing.TB, u user.User, n int) {
+	tb.Helper()
+	if err := w.db.InTx(tb.Context(), func(ctx context.Context) error {
+		for range n {
+			if _, err := w.Sessions.Open(ctx, session.Opening{UserID: string(u.ID), Mode: session.Bearer}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func (w *world) refresh(ctx context.Context, raw, key string) (gate.Tokens, error) {
 	return w.Refresh(ctx, gate.Refreshing{Token: raw, Mode: session.Bearer, RetryKey: key}, visit())
 }

@@ -267,22 +267,18 @@ func sessionsEnd(k kit) {
 }
 
 func sessionsEndUnused(k kit) {
-	u, eve := k.user("ada"), k.user("eve")
-	k.session(eve)
-	k.session(u, func(s *session.Session) { s.ExpiresAt = epoch() }) // over already
+	u := k.user("ada")
+	k.session(k.user("eve"), func(s *session.Session) { s.LastUsedAt = epoch().Add(-time.Hour) })
 	used := make([]session.Session, 6)
 	for i := range used {
 		used[i] = k.session(u, func(s *session.Session) { s.LastUsedAt = epoch().Add(time.Duration(i-9) * time.Minute) })
 	}
-	now := epoch().Add(time.Second)
-	w := session.Which{UserID: string(u.ID), Except: used[0].ID, Keep: 2, Limit: 2}
 	for _, want := range [][]session.ID{ids(used[2], used[3]), ids(used[1]), ids()} {
-		ended, err := k.db.Sessions().End(k.Context(), w, session.ReasonCrowded, now)
+		w := session.Which{UserID: string(u.ID), Except: used[0].ID, Keep: 2, Limit: 2}
+		ended, err := k.db.Sessions().End(k.Context(), w, session.ReasonCrowded, epoch().Add(time.Second))
 		k.must(err)
 		slices.Sort(ended)
-		if !slices.Equal(ended, want) {
-			k.Errorf("End(%+v) = %v, want %v", w, ended, want)
-		}
+		k.equal(ended, want)
 	}
 }
 
