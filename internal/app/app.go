@@ -81,7 +81,7 @@ type App struct {
 	asked, askedRedis pinged
 	pace              Pace
 	lives             atomic.Int64  // the longest life of a token, see longestLife
-	livedBefore       time.Duration // what that was at the start, see accessTTL
+	livedBefore       time.Duration // the shortest one at the start, see accessTTL
 	noted             time.Time     // when others could first hear how long tokens live
 	scratch           string        // a directory that goes with the program, or nothing
 	latest            atomic.Int64  // in microseconds, see seen

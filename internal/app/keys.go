@@ -46,7 +46,9 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 	if err := a.learnLives(ctx); err != nil {
 		return err
 	}
-	a.livedBefore = time.Duration(a.lives.Load())
+	if a.livedBefore, err = a.db.TokenLives().Shortest(ctx, time.Now().Add(-livesLate)); err != nil {
+		return err
+	}
 	a.Keys = keyset.New(a.db.Keys(), master, keyset.Config{
 		PublishAhead: a.pace.PublishAhead, Other: other, Now: time.Now,
 		Retain: a.retain,
@@ -60,7 +62,8 @@ func (a *App) openKeys(ctx context.Context, master, other keyset.MasterKey) erro
 
 // accessTTL is how long a token lives that is issued now. Other replicas keep what they
 // revoke for as long as they know tokens to live, and hear of a longer life once in a while:
-// until all have, tokens live as long as before.
+// until all have, tokens live no longer than those of any replica that is at work. That one
+// has heard of a longer life does not mean that all have.
 func (a *App) accessTTL() time.Duration {
 	ttl := a.config.Token.AccessTTL
 	if a.livedBefore == 0 || time.Since(a.noted) > 2*a.pace.ReloadEach {

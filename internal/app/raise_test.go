@@ -43,6 +43,9 @@ func TestLongerLifeWaitsUntilOthersHeard(t *testing.T) {
 	if got := lives(raised); got != before {
 		t.Errorf("before others heard of it a token lives for %s, want %s", got, before)
 	}
+	if got := lives(newApp(t, c)); got != before {
+		t.Errorf("where one more replica starts so a token lives for %s, want %s", got, before)
+	}
 	if got := lives(quick); got != c.Token.AccessTTL {
 		t.Errorf("when others have heard of it a token lives for %s, want %s", got, c.Token.AccessTTL)
 	}

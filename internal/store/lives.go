@@ -49,6 +49,16 @@ func (s *TokenLives) Longest(ctx context.Context, now time.Time, over time.Durat
 	return time.Duration(rows[0].Life) * time.Microsecond, nil
 }
 
+// Shortest returns the shortest life of a token by those who were seen after since. It is
+// zero if there is none.
+func (s *TokenLives) Shortest(ctx context.Context, since time.Time) (time.Duration, error) {
+	life, err := read(ctx, s.db, "select the shortest token life", func(ctx context.Context, q *gorm.DB) (life int64, err error) {
+		err = scan(ctx, q, []any{&life}, "SELECT COALESCE(min(life), 0) FROM token_lives WHERE seen_at > ?", micros(since))
+		return life, err
+	})
+	return time.Duration(life) * time.Microsecond, err
+}
+
 // Latest returns the latest time at which a process that issues tokens was seen, by its
 // own clock, or zero. What is ahead of now by more than [revocation.MaxAhead] does not count.
 func (s *TokenLives) Latest(ctx context.Context, now time.Time) (time.Time, error) {

@@ -260,6 +260,7 @@ func callAll(t *testing.T, db *DB) {
 	must(nil, db.TokenLives().Seen(ctx, time.Minute, now))
 	must(db.TokenLives().Longest(ctx, now, time.Minute))
 	must(db.TokenLives().Latest(ctx, now))
+	must(db.TokenLives().Shortest(ctx, now))
 	must(db.TokenLives().Prune(ctx, now, 9))
 	must(nil, db.Keys().Change(ctx, func([]keyset.Sealed) ([]keyset.Sealed, error) {
 		return []keyset.Sealed{{KID: "k", Algorithm: keyset.ES256, Private: []byte{1}}}, nil

@@ -91,6 +91,7 @@ func keysJoin(k kit) {
 func lifeTests() []test {
 	return []test{
 		{"the longest life that can be about", livesLongest},
+		{"the shortest life of those who were seen", livesShortest},
 		{"a clock that was ahead by years gives way", livesOfYears},
 		{"lives are forgotten when none can be about", livesPrune},
 	}
@@ -125,6 +126,21 @@ func livesLongest(k kit) {
 		k.longest(0), k.longest(61*time.Minute - 1000), k.longest(61 * time.Minute),
 		k.longest(2*time.Hour + 11*time.Minute - 1000), k.longest(2*time.Hour + 11*time.Minute),
 	}, []time.Duration{time.Hour, time.Hour, 10 * time.Minute, 10 * time.Minute, 0})
+}
+
+func livesShortest(k kit) {
+	lives := k.db.TokenLives()
+	shortest := func(since time.Time) time.Duration {
+		life, err := lives.Shortest(k.Context(), since)
+		k.must(err)
+		return life
+	}
+	k.equal(shortest(epoch()), time.Duration(0))
+	k.must(lives.Seen(k.Context(), time.Minute, epoch()))
+	k.must(lives.Seen(k.Context(), time.Hour, epoch().Add(time.Minute)))
+	k.must(lives.Seen(k.Context(), 10*time.Minute, epoch().Add(time.Minute)))
+	k.equal([]time.Duration{shortest(epoch().Add(-time.Second)), shortest(epoch()), shortest(epoch().Add(time.Minute))},
+		[]time.Duration{time.Minute, 10 * time.Minute, 0})
 }
 
 func livesOfYears(k kit) {
