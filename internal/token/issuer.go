@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/jotgate/jotgate/internal/keyset"
@@ -69,15 +68,10 @@ func (i *Issuer) Access(a Access) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	header, err := json.Marshal(accessHeader{Algorithm: method.Alg(), KID: key.KID, Type: typeAccess})
+	text, err := i.unsigned(a, method.Alg(), key.KID)
 	if err != nil {
 		return "", fmt.Errorf("token: encode access token: %w", err)
 	}
-	claims, err := json.Marshal(i.claims(a))
-	if err != nil {
-		return "", fmt.Errorf("token: encode access token: %w", err)
-	}
-	text := encode(header) + "." + encode(claims)
 	signature, err := method.Sign(text, key.Key)
 	if err != nil {
 		return "", fmt.Errorf("token: sign access token: %w", err)
@@ -85,39 +79,37 @@ func (i *Issuer) Access(a Access) (string, error) {
 	return text + "." + encode(signature), nil
 }
 
-// accessHeader is the JOSE header (RFC 9068, section 2.1). A map would have to be sorted
-// for each token.
-type accessHeader struct {
-	Algorithm string `json:"alg"`
-	KID       string `json:"kid"`
-	Type      string `json:"typ"`
-}
-
-// accessClaims is what an access token says (RFC 9068, section 2.2).
-type accessClaims struct {
-	Issuer    string   `json:"iss"`
-	Audience  string   `json:"aud"`
-	Subject   string   `json:"sub"`
-	ClientID  string   `json:"client_id"`
-	ID        string   `json:"jti"`
-	IssuedAt  int64    `json:"iat"`
-	ExpiresAt int64    `json:"exp"`
-	Roles     []string `json:"roles"`
-	Scope     string   `json:"scope"`
-	Mode      string   `json:"mode"`
-	SessionID string   `json:"sid,omitzero"`
-	AuthTime  int64    `json:"auth_time,omitzero"`
-	AMR       []string `json:"amr,omitzero"`
-}
-
-func (i *Issuer) claims(a Access) accessClaims {
-	c := accessClaims{
-		Issuer: i.issuer, Audience: cmp.Or(a.Audience, i.audience), Subject: a.Subject, ClientID: a.ClientID,
-		ID:       rand.Text(), // 130 random bits
-		IssuedAt: a.IssuedAt.Unix(), ExpiresAt: a.ExpiresAt.Unix(), Roles: a.Roles, Scope: a.Scope, Mode: a.Mode,
+// unsigned is what the signature of an access token is made of (RFC 7515, section 5.1).
+func (i *Issuer) unsigned(a Access, alg, kid string) (string, error) {
+	header := object{text: make([]byte, 0, 128)}
+	header.string("alg", alg)
+	header.string("kid", kid)
+	header.string("typ", typeAccess)
+	head, err := header.segment()
+	if err != nil {
+		return "", err
 	}
+	claims, err := i.claims(a).segment()
+	return head + "." + claims, err
+}
+
+// claims is what an access token says (RFC 9068, section 2.2).
+func (i *Issuer) claims(a Access) *object {
+	c := &object{text: make([]byte, 0, 512)}
+	c.string("iss", i.issuer)
+	c.string("aud", cmp.Or(a.Audience, i.audience))
+	c.string("sub", a.Subject)
+	c.string("client_id", a.ClientID)
+	c.string("jti", rand.Text()) // 130 random bits
+	c.number("iat", a.IssuedAt.Unix())
+	c.number("exp", a.ExpiresAt.Unix())
+	c.strings("roles", a.Roles)
+	c.string("scope", a.Scope)
+	c.string("mode", a.Mode)
 	if a.SessionID != "" {
-		c.SessionID, c.AuthTime, c.AMR = a.SessionID, a.AuthTime.Unix(), append([]string{}, a.AMR...) // empty, but there
+		c.string("sid", a.SessionID)
+		c.number("auth_time", a.AuthTime.Unix())
+		c.strings("amr", a.AMR)
 	}
 	return c
 }

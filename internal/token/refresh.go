@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/jotgate/jotgate/internal/keyset"
@@ -154,8 +153,7 @@ func (m minter) read(raw, payload string) (Refresh, error) {
 	return t, nil
 }
 
-// payload returns the second segment of the token for t. It writes [refreshClaims], which
-// is done twice for each refresh.
+// payload returns the second segment of the token for t. It writes [refreshClaims].
 func (m minter) payload(t Refresh) (string, error) {
 	switch {
 	case t.Subject == "", t.SessionID == "":
@@ -165,18 +163,20 @@ func (m minter) payload(t Refresh) (string, error) {
 	case t.IssuedAt.IsZero(), t.ExpiresAt.Unix() <= t.IssuedAt.Unix():
 		return "", errors.New("token: a refresh token needs a time of issue and an end after it")
 	}
-	claims := make([]byte, 0, 512)
-	for _, member := range [...][2]string{{`{"iss":`, m.issuer}, {`,"aud":`, m.issuer}, {`,"sub":`, t.Subject}, {`,"sid":`, t.SessionID}} {
-		var err error
-		if claims, err = jsontext.AppendQuote(append(claims, member[0]...), member[1]); err != nil {
-			return "", fmt.Errorf("token: encode refresh token: %w", err)
-		}
+	c := object{text: make([]byte, 0, 512)}
+	c.string("iss", m.issuer)
+	c.string("aud", m.issuer)
+	c.string("sub", t.Subject)
+	c.string("sid", t.SessionID)
+	c.number("gen", t.Generation)
+	c.string("jti", m.jti(t.SessionID, t.Generation))
+	c.number("iat", t.IssuedAt.Unix())
+	c.number("exp", t.ExpiresAt.Unix())
+	payload, err := c.segment()
+	if err != nil {
+		return "", fmt.Errorf("token: encode refresh token: %w", err)
 	}
-	claims = strconv.AppendInt(append(claims, `,"gen":`...), t.Generation, 10)
-	claims = append(append(claims, `,"jti":"`...), m.jti(t.SessionID, t.Generation)...)
-	claims = strconv.AppendInt(append(claims, `","iat":`...), t.IssuedAt.Unix(), 10)
-	claims = strconv.AppendInt(append(claims, `,"exp":`...), t.ExpiresAt.Unix(), 10)
-	return encode(append(claims, '}')), nil
+	return payload, nil
 }
 
 // parse reads a payload that is known to be signed.
