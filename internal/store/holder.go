@@ -100,7 +100,10 @@ func (db *DB) rotateHolder(ctx context.Context, r session.Rotation, h *held, fou
 // rotateTogether returns errAlone if nothing was changed, or this is not for a batch: one
 // belongs to no transaction, and has no part in the trace of a request.
 func (db *DB) rotateTogether(ctx context.Context, values, dest []any) error {
-	if _, ok := db.tx(ctx); ok || db.server == nil || trace.SpanFromContext(ctx).IsRecording() {
+	if db.server == nil {
+		return errAlone
+	}
+	if _, ok := db.tx(ctx); ok || trace.SpanFromContext(ctx).IsRecording() {
 		return errAlone
 	}
 	ctx, cancel := db.bound(ctx)
