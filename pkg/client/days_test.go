@@ -27,6 +27,7 @@ func TestWorstDays(t *testing.T) {
 		"killed between receipt and storing for too long": killedForTooLong,
 		"many want a token at once":                       manyAtOnce,
 		"two clients share a store":                       twoClients,
+		"two clients share a store without a lock":        twoClientsWithoutLock,
 		"two clients share a store, one is late":          lateClient,
 		"clock ten minutes behind":                        func(t *testing.T, w *world) { clockOff(t, w, -10*time.Minute) },
 		"clock ten minutes ahead":                         func(t *testing.T, w *world) { clockOff(t, w, 10*time.Minute) },
@@ -154,65 +155,6 @@ func manyAtOnce(t *testing.T, w *world) {
 }
 
 // twoClients refresh at the very same time.
-func twoClients(t *testing.T, w *world) {
-	p := newPhone(t, w, 0)
-	other, err := client.New(p.config)
-	check(t, err)
-	if _, err := other.Token(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		p.sleep()
-		var meet sync.WaitGroup
-		meet.Add(2)
-		both := fault(func(req *http.Request, send http.RoundTripper) (*http.Response, error) {
-			meet.Done()
-			meet.Wait()
-			return send.RoundTrip(req)
-		})
-		p.network.does(both, both)
-		var all sync.WaitGroup
-		for _, c := range []*client.Client{p.Client, other} {
-			all.Go(func() {
-				if _, err := c.Token(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		keys := p.network.keys()
-		if n := len(keys); n%2 != 0 || keys[n-1] != keys[n-2] {
-			t.Errorf("Idempotency-Keys = %q, want the same of both", keys)
-		}
-	}
-	p.restart(t)
-	p.sleep()
-	p.works(t)
-}
-
-// lateClient still has in memory what the other one has spent long ago.
-func lateClient(t *testing.T, w *world) {
-	p := newPhone(t, w, 0)
-	other, err := client.New(p.config)
-	check(t, err)
-	if _, err := other.Token(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		p.sleep()
-		p.works(t)
-	}
-	got, err := other.Token(t.Context())
-	check(t, err)
-	if got != p.saved(t).AccessToken || len(p.network.keys()) != 3 {
-		t.Errorf("%d refreshes, want 3, and the token that is stored", len(p.network.keys()))
-	}
-	p.sleep()
-	if _, err := other.Token(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	p.works(t)
-}
 
 func clockOff(t *testing.T, w *world, off time.Duration) {
 	p := newPhone(t, w, off)
@@ -414,7 +356,7 @@ func TestShortLife(t *testing.T) {
 			t.Errorf("%d refreshes, want %d", n, step.requests)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(p.file), "*")); err != nil || len(left) != 1 {
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(p.file), "*")); err != nil || !slices.Equal(left, []string{p.file, p.file + ".lock"}) {
 		t.Errorf("files = %v, %v", left, err)
 	}
 }

@@ -21,7 +21,7 @@ const (
 	maxFile     = 64 << 10 // bytes
 )
 
-// FileStore is a [Store] in one file, which its owner alone can read. The
+// FileStore is a [Locker] in one file, which its owner alone can read. The
 // directory must be there, and should be private to the app.
 type FileStore struct{ path string }
 

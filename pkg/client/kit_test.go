@@ -66,16 +66,37 @@ func (p *phone) now() time.Time { return p.world.now().Add(p.off) }
 // newPhone returns a phone on which a user of its own is logged in.
 func newPhone(t *testing.T, w *world, off time.Duration) *phone {
 	t.Helper()
+	p := offPhone(t, w)
+	p.off = off
+	p.begin(t)
+	return p
+}
+
+// newPhoneWith is newPhone with another store than a file.
+func newPhoneWith(t *testing.T, w *world, s client.Store) *phone {
+	t.Helper()
+	p := offPhone(t, w)
+	p.config.Store = s
+	p.begin(t)
+	return p
+}
+
+func offPhone(t *testing.T, w *world) *phone {
+	t.Helper()
 	p := &phone{
-		world: w, network: &network{}, file: filepath.Join(t.TempDir(), "state.json"), off: off,
+		world: w, network: &network{}, file: filepath.Join(t.TempDir(), "state.json"),
 		email: strings.ToLower(rand.Text()) + "@example.com",
 	}
 	p.config = client.Config{BaseURL: w.URL, HTTPClient: &http.Client{Transport: p.network}, Now: p.now, Device: "phone"}
+	return p
+}
+
+func (p *phone) begin(t *testing.T) {
+	t.Helper()
 	p.restart(t)
 	_, err := p.Register(t.Context(), client.Registration{Email: p.email, Password: apptest.Password})
 	check(t, err)
 	p.login(t)
-	return p
 }
 
 func (p *phone) login(t *testing.T) {

@@ -85,9 +85,9 @@ func (s State) retryKey() string {
 // has for secrets. Clients and processes may share one. It is safe for
 // concurrent use.
 //
-// Those that share one do not wait for each other. Where the refresh of one is held up on
-// its way while another refreshes twice, it brings a token that is spent, and the session
-// ends. Several processes that refresh often should let one at a time do so.
+// Those that share one should have a [Locker]. Without a lock, where the refresh of one is
+// held up on its way while another refreshes twice, it brings a token that is spent, and
+// the session ends.
 type Store interface {
 	// Load returns what was saved last, or the zero State if nothing was.
 	Load() (State, error)
@@ -102,6 +102,7 @@ type Store interface {
 type MemoryStore struct {
 	mu    sync.Mutex
 	state State
+	turn  chan struct{} // full while somebody refreshes
 }
 
 // Load implements [Store].

@@ -140,7 +140,12 @@ type refreshRequest struct {
 // If the answer is lost, or the app is killed before the child is stored, the
 // next refresh presents the same token with the same Idempotency-Key and gets
 // the same child. So a child is never presented before it is stored.
-func (c *Client) refresh(ctx context.Context, rejected string) (string, error) {
+func (c *Client) refresh(ctx context.Context, rejected string) (access string, err error) {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	have, err := c.reload()
 	if err != nil {
 		return "", err
