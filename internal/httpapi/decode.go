@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
@@ -164,14 +165,25 @@ func (s *seconds) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
-// encode answers with v as JSON.
+// bodies are buffers of answers that have been sent.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }} //nolint:gochecknoglobals // as pools are
+
+const keptBody = 16 << 10 // bytes of a buffer that is kept at most
+
+// encode answers with v, a pointer if it is asked for often: what is none is copied.
 func encode(c *gin.Context, status int, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	body := bodies.Get().(*bytes.Buffer) //nolint:errcheck,forcetypeassert // see bodies
+	defer func() {
+		if body.Cap() <= keptBody {
+			body.Reset()
+			bodies.Put(body)
+		}
+	}()
+	if err := json.MarshalWrite(body, v); err != nil {
 		return err
 	}
 	showQuota(c, nil)
-	c.Data(status, "application/json", body)
+	c.Data(status, "application/json", body.Bytes())
 	return nil
 }
 

@@ -203,7 +203,7 @@ func (s *server) answerTokens(c *gin.Context, t gate.Tokens) error {
 	} else {
 		a.TokenType, a.AccessToken, a.RefreshToken = "Bearer", t.Access, t.Refresh
 	}
-	return encode(c, http.StatusOK, a)
+	return encode(c, http.StatusOK, &a)
 }
 
 // present returns an error that names the members, by pointer, that are absent

@@ -25,7 +25,7 @@ func (s *server) me(c *gin.Context, who gate.Caller) error {
 		view := sessionOf(who.Session, who.Session.ID)
 		answer.Session = &view
 	}
-	return encode(c, http.StatusOK, answer)
+	return encode(c, http.StatusOK, &answer)
 }
 
 type identityRequest struct {
