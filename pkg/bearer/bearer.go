@@ -120,7 +120,8 @@ type Config struct {
 	// is accepted until it expires.
 	Feed *Feed
 	// Client fetches the JWK set. Nil stands for one with a time-out of 5 s. Its
-	// redirects are not followed.
+	// redirects are not followed. If it has a Transport, that should ping its HTTP/2
+	// connections ([http.HTTP2Config]), or stays with one that died.
 	Client *http.Client
 	// CacheSize is how many accepted tokens are remembered by their text, so that one
 	// which is presented again costs no signature. Key, revocation and age are looked at

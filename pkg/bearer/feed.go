@@ -33,7 +33,8 @@ type FeedConfig struct {
 	// Issuer is jotgate's public URL, that of [Config].
 	Issuer string
 	// Client makes the requests, each within bounds of its own: its Timeout does not
-	// count, and redirects are not followed. Nil stands for one of its own.
+	// count, and redirects are not followed. Nil stands for one of its own. A Transport
+	// is as for [Config].
 	Client *http.Client
 	// MaxStaleness is how old the knowledge of the feed may be before OnStale counts.
 	// Zero stands for 30 s; less than 2 s is refused, as the feed would be stale

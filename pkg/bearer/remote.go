@@ -123,20 +123,6 @@ func isOwn(issuer *url.URL, endpoint string) bool {
 	return err == nil && at.Host != "" && (at.Scheme == "https" || (at.Scheme == issuer.Scheme && at.Host == issuer.Host))
 }
 
-// clientOf returns a client that follows no redirect: keys come from where the
-// issuer said.
-func clientOf(given *http.Client) *http.Client {
-	client := http.Client{}
-	if given != nil {
-		client = *given
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if client.Timeout == 0 || client.Timeout > fetchTimeout {
-		client.Timeout = fetchTimeout
-	}
-	return &client
-}
-
 // key is Config.Keys of a remote issuer.
 func (r *remote) key(ctx context.Context, kid string) (Key, error) {
 	have, now := r.keys.Load(), r.now()
