@@ -31,6 +31,10 @@ func (g *Guard) Check(r *http.Request) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
+	return g.check(r, credential)
+}
+
+func (g *Guard) check(r *http.Request, credential Credential) (*Claims, error) {
 	claims, err := g.Verifier.Verify(r.Context(), credential.Token)
 	if err != nil {
 		return nil, err
@@ -38,19 +42,24 @@ func (g *Guard) Check(r *http.Request) (*Claims, error) {
 	if claims.Mode != credential.mode() {
 		return nil, ErrWrongMode
 	}
-	if credential.Cookie {
-		if err := CheckOrigin(r, g.Origins); err != nil {
-			return nil, err
-		}
+	if err := g.checkOrigin(r, credential); err != nil {
+		return nil, err
 	}
 	return claims, nil
+}
+
+func (g *Guard) checkOrigin(r *http.Request, credential Credential) error {
+	if !credential.Cookie {
+		return nil
+	}
+	return CheckOrigin(r, g.Origins)
 }
 
 // Admit is [Guard.Check] with the scopes that are needed, and returns r with the
 // claims in its context, for [FromContext]. It adds a [*ScopeError].
 //
-// A request that g has admitted before is not verified again, so that guards may
-// stand one behind the other.
+// The token of a request that g has admitted before is not verified again, so that guards
+// may stand one behind the other.
 func (g *Guard) Admit(r *http.Request, scopes ...string) (*http.Request, error) {
 	r, claims, err := g.admit(r)
 	if err != nil {
@@ -76,14 +85,19 @@ func (g *Guard) AdmitRole(r *http.Request, roles ...string) (*http.Request, erro
 }
 
 func (g *Guard) admit(r *http.Request) (*http.Request, *Claims, error) {
-	if before, ok := r.Context().Value(admissionKey{}).(admission); ok && before.by == g {
-		return r, before.claims, nil
-	}
-	claims, err := g.Check(r)
+	credential, err := presented(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	return r.WithContext(context.WithValue(r.Context(), admissionKey{}, admission{g, claims})), claims, nil
+	// A context may have come to a request with another credential, or of another method.
+	if before, ok := r.Context().Value(admissionKey{}).(admission); ok && before.by == g && before.credential == credential {
+		return r, before.claims, g.checkOrigin(r, credential)
+	}
+	claims, err := g.check(r, credential)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), admissionKey{}, admission{g, credential, claims})), claims, nil
 }
 
 // Require lets requests through to next that present a valid token with all
@@ -115,8 +129,9 @@ type admissionKey struct{}
 
 // admission is what a request's context holds once a guard has let it through.
 type admission struct {
-	by     *Guard
-	claims *Claims
+	by         *Guard
+	credential Credential
+	claims     *Claims
 }
 
 // FromContext returns the claims of the request that ctx belongs to, if a

@@ -277,6 +277,33 @@ func TestGuardsCompose(t *testing.T) {
 	}
 }
 
+// TestContextOfAnAdmission comes to other requests: of a batch, or of a method override.
+func TestContextOfAnAdmission(t *testing.T) {
+	k := newKeys(t)
+	g := &bearer.Guard{Verifier: k.verifier(t)}
+	cookie := bearer.CookieName + "=" + k.sign(t, "ES256", header("ES256", nil), claims(members{"mode": "cookie"}))
+	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	for name, tt := range map[string]struct {
+		inner  *http.Request
+		status int
+	}{
+		"the same":           {request("GET", "Cookie: "+cookie, "Sec-Fetch-Site: cross-site"), 200},
+		"another method":     {request("POST", "Cookie: "+cookie, "Sec-Fetch-Site: cross-site"), 403},
+		"another credential": {request("GET", "Authorization: Bearer garbage"), 401},
+		"no credential":      {request("GET"), 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			g.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				g.Require(ok).ServeHTTP(w, tt.inner.WithContext(r.Context()))
+			})).ServeHTTP(w, request("GET", "Cookie: "+cookie, "Sec-Fetch-Site: cross-site"))
+			if w.Code != tt.status {
+				t.Errorf("status %d, want %d", w.Code, tt.status)
+			}
+		})
+	}
+}
+
 func TestRefuseIsAsked(t *testing.T) {
 	k := newKeys(t)
 	g := &bearer.Guard{Verifier: k.verifier(t), Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
