@@ -36,7 +36,8 @@ type Config struct {
 	Store Store
 	// HTTPClient makes the requests to jotgate itself. Nil stands for one with a
 	// time-out of 30 s. Its redirects are not followed, and its transport must not
-	// be a [Transport] of the same Client.
+	// be a [Transport] of the same Client. One of its own should ping its HTTP/2
+	// connections ([http.HTTP2Config]), or stays with one that died.
 	HTTPClient *http.Client
 	// Origins are the other origins, such as https://api.example.com, that get the
 	// access token from a [Transport].
@@ -54,6 +55,7 @@ type Config struct {
 const (
 	defaultTimeout = 30 * time.Second
 	defaultEarly   = 30 * time.Second
+	pingAfter      = 10 * time.Second
 )
 
 // Client is one signed-in app. Create one with [New]; it is safe for concurrent
@@ -67,10 +69,12 @@ type Client struct {
 	early   time.Duration
 	now     func() time.Time
 
-	mu     sync.Mutex // held for no longer than the store takes
-	state  State      // as it was last loaded or saved
-	flight *flight    // the refresh that is under way, or nil
-	failed failure    // the last refresh, if it failed
+	mu        sync.Mutex // held for no longer than the store takes
+	state     State      // as it was last loaded or saved
+	looked    time.Time  // when Token last looked into the store
+	flight    *flight    // the refresh of state that is under way, or nil
+	failed    failure    // the last refresh of state, if it failed
+	forgotten string     // the refresh token that was logged out, which a store may have kept
 }
 
 // New returns a Client. It reads nothing and asks nobody yet.
@@ -146,6 +150,13 @@ func withoutRedirects(given *http.Client) *http.Client {
 	if client.Timeout == 0 {
 		client.Timeout = defaultTimeout // a refresh has no other end
 	}
+	if shared, ok := http.DefaultTransport.(*http.Transport); ok && client.Transport == nil {
+		// HTTP/2 has one connection for everything. Without pings each try that times out is
+		// followed by another one on it, until TCP gives up.
+		own := shared.Clone()
+		own.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
+		client.Transport = own
+	}
 	return &client
 }
 
@@ -196,7 +207,7 @@ func (c *Client) Login(ctx context.Context, identifier, password string) (User, 
 	if err := c.saveLocked(s); err != nil {
 		return User{}, err
 	}
-	c.failed = failure{}
+	c.failed, c.flight = failure{}, nil
 	return a.User, nil
 }
 
@@ -205,18 +216,19 @@ func (c *Client) Login(ctx context.Context, identifier, password string) (User, 
 // until its idle end, or that the state could not be removed. Without a session
 // it does nothing.
 func (c *Client) Logout(ctx context.Context) error {
-	have, err := c.forget()
-	if err != nil || have.SignedOut() {
-		return err
+	have, kept := c.forget()
+	if have.SignedOut() {
+		return kept
 	}
-	err = c.post(ctx, "/v1/logout", "", refreshRequest{have.RefreshToken}, http.StatusNoContent, nil)
+	err := c.post(ctx, "/v1/logout", "", refreshRequest{have.RefreshToken}, http.StatusNoContent, nil)
 	if p, ok := errors.AsType[*ProblemError](err); ok && p.endsSession() {
-		return nil // a token that is not valid has no session
+		err = nil // a token that is not valid has no session
 	}
-	return err
+	return errors.Join(kept, err)
 }
 
-// forget removes the state and returns what it was.
+// forget removes the state and returns what it was. An error is why the store may have it
+// still.
 func (c *Client) forget() (State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -224,5 +236,9 @@ func (c *Client) forget() (State, error) {
 	if errors.Is(err, ErrSignedOut) {
 		return State{}, nil
 	}
-	return have, errors.Join(err, c.saveLocked(State{}))
+	if err != nil {
+		have = c.state
+	}
+	c.state, c.forgotten = State{}, have.RefreshToken
+	return have, errors.Join(err, c.store.Save(State{}))
 }

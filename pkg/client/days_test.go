@@ -356,7 +356,7 @@ func TestShortLife(t *testing.T) {
 			t.Errorf("%d refreshes, want %d", n, step.requests)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(p.file), "*")); err != nil || !slices.Equal(left, []string{p.file, p.file + ".lock"}) {
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(p.file), "*")); err != nil || !slices.Equal(left, []string{p.file, p.file + ".lock", p.file + ".turn"}) {
 		t.Errorf("files = %v, %v", left, err)
 	}
 }

@@ -21,8 +21,10 @@ const (
 	maxFile     = 64 << 10 // bytes
 )
 
-// FileStore is a [Locker] in one file, which its owner alone can read. The
-// directory must be there, and should be private to the app.
+// FileStore is a [Shared] store in one file, which its owner alone can read. The
+// directory must be there, and should be private to the app. Two files beside it, with
+// .lock and .turn after its name, are there to be locked. Some systems and some network
+// file systems have no locks: there one process at a time may use the file.
 type FileStore struct{ path string }
 
 // NewFileStore returns a FileStore at path.
@@ -72,16 +74,11 @@ func (f *FileStore) read() (text []byte, err error) {
 
 // Save implements [Store]. The file is replaced in one step by one that is
 // on the disk already.
-func (f *FileStore) Save(s State) error {
+func (f *FileStore) Save(s State) error { return f.alone(func() error { return f.save(s) }) }
+
+func (f *FileStore) save(s State) error {
 	if s.SignedOut() {
-		err := os.Remove(f.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil {
-			err = syncDir(filepath.Dir(f.path))
-		}
-		if err != nil {
+		if err := f.remove(); err != nil {
 			return fmt.Errorf("client: remove the state: %w", err)
 		}
 		return nil
@@ -96,9 +93,25 @@ func (f *FileStore) Save(s State) error {
 	return nil
 }
 
+// remove leaves nothing of what a process that was killed was about to save, either.
+func (f *FileStore) remove() error {
+	for _, path := range []string{f.temp(), f.path} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return syncDir(filepath.Dir(f.path))
+}
+
+func (f *FileStore) temp() string {
+	return filepath.Join(filepath.Dir(f.path), "."+filepath.Base(f.path)+".tmp")
+}
+
 func (f *FileStore) replace(text []byte) (err error) {
-	dir := filepath.Dir(f.path)
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(f.path)+"-*") // 0600
+	if err := os.Remove(f.temp()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	temp, err := os.OpenFile(f.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -113,7 +126,7 @@ func (f *FileStore) replace(text []byte) (err error) {
 	if err != nil {
 		return errors.Join(err, os.Remove(temp.Name()))
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(f.path))
 }
 
 // syncDir makes a rename or a removal outlive a loss of power.

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,11 +87,28 @@ func TestSaveThatFailsLeavesNothing(t *testing.T) {
 	if err := client.NewFileStore(path).Save(state()); err == nil {
 		t.Error("no error")
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || !slices.Equal(left, []string{path, path + ".lock"}) {
 		t.Errorf("files = %v, %v", left, err)
 	}
 	if err := client.NewFileStore(filepath.Join(dir, "nowhere", "state.json")).Save(state()); err == nil {
 		t.Error("no error without the directory")
+	}
+}
+
+// TestKilledWhileItSaves leaves half of a state, which the next one or a logout removes.
+func TestKilledWhileItSaves(t *testing.T) {
+	dir := t.TempDir()
+	s := client.NewFileStore(filepath.Join(dir, "state.json"))
+	half := filepath.Join(dir, ".state.json.tmp")
+	for _, next := range []client.State{state(), {}} {
+		check(t, os.WriteFile(half, []byte("{"), 0o644))
+		check(t, s.Save(next))
+		if got, err := s.Load(); err != nil || got != next {
+			t.Errorf("loaded %+v, %v", got, err)
+		}
+		if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("half a state: %v", err)
+		}
 	}
 }
 

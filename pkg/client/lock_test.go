@@ -22,7 +22,7 @@ func TestHoldsLock(t *testing.T) {
 	if path == "" {
 		return
 	}
-	_, err := client.NewFileStore(path).Lock(t.Context())
+	_, err := client.NewFileStore(path).Turn(t.Context())
 	check(t, err)
 	fmt.Println("locked")
 	select {}
@@ -42,7 +42,7 @@ func TestLockOfAnotherProcess(t *testing.T) {
 	gone := errors.New("gone")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, gone)
 	defer cancel()
-	if _, err := s.Lock(ctx); !errors.Is(err, gone) {
+	if _, err := s.Turn(ctx); !errors.Is(err, gone) {
 		t.Errorf("locked twice: %v", err)
 	}
 	check(t, other.Process.Kill())
@@ -50,11 +50,11 @@ func TestLockOfAnotherProcess(t *testing.T) {
 		t.Error("it ended by itself")
 	}
 	for range 2 { // what is unlocked can be locked
-		unlock, err := s.Lock(t.Context())
+		unlock, err := s.Turn(t.Context())
 		check(t, err)
 		check(t, unlock())
 	}
-	if info, err := os.Stat(path + ".lock"); err != nil || info.Mode().Perm() != 0o600 || info.Size() > 0 {
+	if info, err := os.Stat(path + ".turn"); err != nil || info.Mode().Perm() != 0o600 || info.Size() > 0 {
 		t.Errorf("the file of the lock: %v, %v", info, err)
 	}
 }
@@ -64,10 +64,10 @@ func TestLockThatCannotBe(t *testing.T) {
 	w := newWorld(t)
 	p := newPhone(t, w, 0)
 	p.sleep()
-	check(t, os.Mkdir(p.file+".lock", 0o700))
+	check(t, os.Mkdir(p.file+".turn", 0o700))
 	if _, err := p.Token(t.Context()); err == nil || errors.Is(err, client.ErrSignedOut) || len(p.network.keys()) > 0 {
 		t.Errorf("error = %v after %d refreshes, want one that is passing, and none", err, len(p.network.keys()))
 	}
-	check(t, os.Remove(p.file+".lock"))
+	check(t, os.Remove(p.file+".turn"))
 	p.works(t)
 }

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 	"testing"
@@ -104,5 +105,137 @@ func lateClient(t *testing.T, w *world) {
 	if _, err := other.Token(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	p.works(t)
+}
+
+// holding is a shared store that lets a test act between what a client reads and what it
+// writes.
+type holding struct {
+	*client.FileStore
+
+	before func()
+}
+
+func (h *holding) Swap(have, next client.State) (client.State, error) {
+	if f := h.before; f != nil {
+		h.before = nil
+		f()
+	}
+	return h.FileStore.Swap(have, next)
+}
+
+// TestRefreshDoesNotUndo what another process saved while it was under way.
+func TestRefreshDoesNotUndo(t *testing.T) {
+	w := newWorld(t)
+	for name, act := range map[string]func(t *testing.T, p *phone){
+		"a logout": func(t *testing.T, p *phone) { check(t, p.Logout(t.Context())) },
+		"a login":  func(t *testing.T, p *phone) { p.login(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPhone(t, w, 0)
+			store := &holding{FileStore: client.NewFileStore(p.file)}
+			other, err := client.New(client.Config{BaseURL: w.URL, Store: store, Now: p.now})
+			check(t, err)
+			p.sleep()
+			var want client.State
+			store.before = func() { act(t, p); want = p.saved(t) }
+			access, err := other.Token(t.Context())
+			if p.saved(t) != want {
+				t.Error("the state is another one")
+			}
+			if access != want.AccessToken || (err == nil) == want.SignedOut() {
+				t.Errorf("got a token of %d bytes, %v", len(access), err)
+			}
+		})
+	}
+}
+
+// TestOthersChangeTheStore tells a client whose token is still good a second later.
+func TestOthersChangeTheStore(t *testing.T) {
+	w := newWorld(t)
+	p := newPhone(t, w, 0)
+	other, err := client.New(client.Config{BaseURL: w.URL, Store: p.config.Store, Now: p.now})
+	check(t, err)
+	if _, err := other.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.network.does(offline)
+	if err := p.Logout(t.Context()); err == nil {
+		t.Error("the server knows of the logout")
+	}
+	w.pass(time.Second)
+	if _, err := other.Token(t.Context()); !errors.Is(err, client.ErrSignedOut) {
+		t.Errorf("after a logout: %v", err)
+	}
+	p.login(t)
+	if access, err := other.Token(t.Context()); err != nil || access != p.saved(t).AccessToken {
+		t.Errorf("after a login: another token, %v", err)
+	}
+}
+
+// TestToldToWait looks whether somebody else was luckier.
+func TestToldToWait(t *testing.T) {
+	w := newWorld(t)
+	p := newPhone(t, w, 0)
+	other, err := client.New(client.Config{BaseURL: w.URL, Store: p.config.Store, Now: p.now})
+	check(t, err)
+	p.sleep()
+	p.network.does(answers(http.StatusServiceUnavailable, retryAfter("3600"), ""))
+	if _, err := p.Token(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	if _, err := other.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(time.Second)
+	p.works(t)
+}
+
+// TestLateFailure of a session that a login has replaced is none of the new one.
+func TestLateFailure(t *testing.T) {
+	w := newWorld(t)
+	p := newPhone(t, w, 0)
+	p.sleep()
+	p.network.does(func(req *http.Request, send http.RoundTripper) (*http.Response, error) {
+		p.login(t)
+		return answers(http.StatusTooManyRequests, retryAfter("3600"), "")(req, send)
+	})
+	p.works(t)
+	p.sleep()
+	p.works(t)
+}
+
+// keeping is a store that nothing can be written to.
+type keeping struct {
+	client.Store
+
+	err error
+}
+
+func (k *keeping) Save(s client.State) error {
+	if k.err != nil {
+		return k.err
+	}
+	return k.Store.Save(s)
+}
+
+// TestLogoutThatCannotForget ends the session on the server and here all the same.
+func TestLogoutThatCannotForget(t *testing.T) {
+	w := newWorld(t)
+	store := &keeping{Store: &client.MemoryStore{}}
+	p := newPhoneWith(t, w, store)
+	old := p.saved(t)
+	store.err = errors.New("read-only file system")
+	if err := p.Logout(t.Context()); !errors.Is(err, store.err) {
+		t.Errorf("error = %v, want %v", err, store.err)
+	}
+	if _, err := p.Token(t.Context()); !errors.Is(err, client.ErrSignedOut) {
+		t.Errorf("after the logout: %v", err)
+	}
+	if status := w.Call(t, http.MethodPost, "/v1/refresh", "", map[string]string{"refresh_token": old.RefreshToken}, nil); status != http.StatusUnauthorized {
+		t.Errorf("the refresh token: status %d", status)
+	}
+	store.err = nil
+	p.login(t)
 	p.works(t)
 }

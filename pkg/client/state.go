@@ -85,9 +85,9 @@ func (s State) retryKey() string {
 // has for secrets. Clients and processes may share one. It is safe for
 // concurrent use.
 //
-// Those that share one should have a [Locker]. Without a lock, where the refresh of one is
+// Those that share one should have a [Shared] one. With another, where the refresh of one is
 // held up on its way while another refreshes twice, it brings a token that is spent, and
-// the session ends.
+// the session ends; and a refresh may save what it got over what a login saved meanwhile.
 type Store interface {
 	// Load returns what was saved last, or the zero State if nothing was.
 	Load() (State, error)

@@ -12,6 +12,10 @@ import (
 // the access token still lives.
 const retryPause = 5 * time.Second
 
+// lookEvery is how long a state is at hand before the store is looked into, where others
+// may have logged out, or in as somebody else.
+const lookEvery = time.Second
+
 // flight is a refresh that is under way, for all who wait for it.
 type flight struct {
 	done   chan struct{} // closed when access and err are there
@@ -60,12 +64,10 @@ func (c *Client) token(ctx context.Context, rejected string) (string, error) {
 func (c *Client) tokenOrFlight(ctx context.Context, rejected string) (string, *flight, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, now := c.state, c.now()
-	if s.SignedOut() {
-		var err error
-		if s, err = c.loadLocked(); err != nil {
-			return "", nil, err
-		}
+	now := c.now()
+	s, err := c.lookLocked(now)
+	if err != nil {
+		return "", nil, err
 	}
 	good := s.AccessToken != rejected
 	if good && s.fresh(now, c.early) {
@@ -84,6 +86,20 @@ func (c *Client) tokenOrFlight(ctx context.Context, rejected string) (string, *f
 	c.flight = &flight{done: make(chan struct{})}
 	go c.fly(context.WithoutCancel(ctx), c.flight, rejected)
 	return "", c.flight, nil
+}
+
+// lookLocked returns the state that is at hand, which others who share the store may have
+// changed no longer than a moment ago.
+func (c *Client) lookLocked(now time.Time) (State, error) {
+	if since := now.Sub(c.looked); !c.state.SignedOut() && 0 <= since && since < lookEvery {
+		return c.state, nil
+	}
+	c.looked = now
+	s, err := c.loadLocked()
+	if err != nil && !c.state.SignedOut() {
+		return c.state, nil // what cannot be read is no reason to throw this away
+	}
+	return s, err
 }
 
 // recent returns the failure if it is too early to try again. Somebody whose
@@ -124,8 +140,9 @@ func (c *Client) fly(ctx context.Context, f *flight, rejected string) {
 	access, err := c.refresh(ctx, rejected)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failed = failure{c.now(), err}
-	c.flight = nil
+	if c.flight == f { // else it was of a session that a login has replaced
+		c.failed, c.flight = failure{c.now(), err}, nil
+	}
 	f.access, f.err = access, err
 	close(f.done)
 }
@@ -141,11 +158,11 @@ type refreshRequest struct {
 // next refresh presents the same token with the same Idempotency-Key and gets
 // the same child. So a child is never presented before it is stored.
 func (c *Client) refresh(ctx context.Context, rejected string) (access string, err error) {
-	unlock, err := c.lock(ctx)
+	end, err := c.turn(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() { err = errors.Join(err, end()) }()
 	have, err := c.reload()
 	if err != nil {
 		return "", err
@@ -181,17 +198,18 @@ func (c *Client) reload() (State, error) {
 func (c *Client) replace(presented, next State, ended error) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.loadLocked()
+	now, err := c.swap(presented, next)
 	if err != nil {
 		return "", err
 	}
-	if have.RefreshToken != presented.RefreshToken {
-		return have.AccessToken, nil
+	if now.RefreshToken == next.RefreshToken {
+		c.state = next
+		return next.AccessToken, ended
 	}
-	if err := c.saveLocked(next); err != nil {
+	if now, err = c.takeLocked(now); err != nil {
 		return "", err
 	}
-	return next.AccessToken, ended
+	return now.AccessToken, nil
 }
 
 // loadLocked returns what the store has, or [ErrSignedOut]. A state of another
@@ -201,7 +219,12 @@ func (c *Client) loadLocked() (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if s.SignedOut() || s.BaseURL != c.base {
+	return c.takeLocked(s)
+}
+
+// takeLocked makes s, which the store has, the state at hand.
+func (c *Client) takeLocked(s State) (State, error) {
+	if s.SignedOut() || s.BaseURL != c.base || s.RefreshToken == c.forgotten {
 		c.state = State{}
 		return State{}, ErrSignedOut
 	}
