@@ -130,7 +130,9 @@ const maxInput = 64 << 10 // bytes
 // readInput reads a file, or standard input for "-".
 func readInput(cmd *cobra.Command, name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxInput))
+		return reading(cmd.Context(), "input", func() ([]byte, error) {
+			return io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxInput))
+		})
 	}
 	info, err := os.Stat(name)
 	if err != nil {

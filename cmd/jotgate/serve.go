@@ -118,7 +118,8 @@ func askReady(ctx context.Context, w io.Writer, addr string) (err error) {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req)
+	direct := http.Client{Transport: &http.Transport{}} // no proxy is in between
+	res, err := direct.Do(req)
 	if err != nil {
 		return fmt.Errorf("not running: %w", err)
 	}

@@ -246,20 +246,25 @@ func (g *program) password(ctx context.Context) (string, error) {
 			return string(typed), err
 		}
 	}
+	return reading(ctx, "password", read)
+}
+
+// reading returns what read does, or when ctx ends, which reading does not hear of.
+func reading[T any](ctx context.Context, what string, read func() (T, error)) (T, error) {
 	type answer struct {
-		plain string
+		value T
 		err   error
 	}
 	done := make(chan answer, 1)
 	go func() {
-		plain, err := read()
-		done <- answer{plain, err}
+		value, err := read()
+		done <- answer{value, err}
 	}()
 	select {
 	case a := <-done:
-		return a.plain, a.err
+		return a.value, a.err
 	case <-ctx.Done():
-		return "", fmt.Errorf("no password was read: %w", context.Cause(ctx))
+		return *new(T), fmt.Errorf("no %s was read: %w", what, context.Cause(ctx))
 	}
 }
 
