@@ -80,14 +80,14 @@ type Redis struct {
 type Token struct {
 	Audience    string        `koanf:"audience" check:"audience" usage:"audience of access tokens; left out, the public URL"`
 	Alg         string        `koanf:"alg" oneof:"ES256,EdDSA,RS256" usage:"algorithm of new signing keys: ES256, EdDSA or RS256"`
-	AccessTTL   time.Duration `koanf:"access_ttl" usage:"life of an access token, in whole seconds, at most 24h"`
+	AccessTTL   time.Duration `koanf:"access_ttl" usage:"life of an access token, rounded up to seconds, at most 24h"`
 	RotateEvery time.Duration `koanf:"rotate_every" check:"off" usage:"time after which another key signs; 0 leaves rotation to the operator"`
 }
 
 // Refresh is how long a sign-in lasts.
 type Refresh struct {
 	Grace       time.Duration `koanf:"grace" usage:"time in which a spent refresh token gets the same child again"`
-	IdleTTL     time.Duration `koanf:"idle_ttl" usage:"life of a session that is not refreshed"`
+	IdleTTL     time.Duration `koanf:"idle_ttl" usage:"life of a session that is not refreshed, if absolute_ttl is not over before"`
 	AbsoluteTTL time.Duration `koanf:"absolute_ttl" usage:"life of a session however often it is refreshed"`
 }
 
@@ -191,5 +191,8 @@ func (c *Config) derive() {
 	}
 	if c.Token.Audience == "" {
 		c.Token.Audience = c.PublicURL
+	}
+	if part := c.Token.AccessTTL % time.Second; part > 0 && c.Token.AccessTTL < maxAccessTTL { // as the times in a token are
+		c.Token.AccessTTL += time.Second - part
 	}
 }

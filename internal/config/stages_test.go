@@ -19,18 +19,13 @@ func TestMistakesOfEveryKindAtOnce(t *testing.T) {
 		{
 			"one of each", "nothing: x\n",
 			[]string{
-				"JOTGATE_TOKEN_ALG=HS256", "JOTGATE_TOKEN_ACCESS_TTL=25h", "JOTGATE_REFRESH_IDLE_TTL=9000h", "JOTGATE_REDIS_URL_FILE=/nowhere/x",
+				"JOTGATE_TOKEN_ALG=HS256", "JOTGATE_TOKEN_ACCESS_TTL=25h", "JOTGATE_REDIS_URL_FILE=/nowhere/x",
 				"JOTGATE_MASTER_KEY=a", "JOTGATE_MASTER_KEY_FILE=b", "OTEL_TRACES_EXPORTER=console",
 			},
 			[]string{
 				"", "JOTGATE_TOKEN_ALG: ", "OTEL_TRACES_EXPORTER: ", "master_key and master_key_file are both given", "redis.url_file: ",
-				"refresh.idle_ttl: 9000h is more", "token.access_ttl: 25h is more",
+				"token.access_ttl: 25h is more",
 			},
-		},
-		{
-			"a life that is none", "",
-			[]string{"JOTGATE_REFRESH_ABSOLUTE_TTL=never", "JOTGATE_REFRESH_IDLE_TTL=9000h"},
-			[]string{"JOTGATE_REFRESH_ABSOLUTE_TTL: "},
 		},
 		{
 			"a period that is none", "",

@@ -322,14 +322,8 @@ func (c *Config) check(wrong map[string]bool) error {
 	if c.Token.AccessTTL > maxAccessTTL {
 		fail("token.access_ttl: %s is more than %s: an access token cannot be taken back everywhere at once", durationText(c.Token.AccessTTL), durationText(maxAccessTTL))
 	}
-	if c.Token.AccessTTL%time.Second != 0 {
-		fail("token.access_ttl: %s is not in whole seconds, as the times in a token are", c.Token.AccessTTL)
-	}
 	if every := c.Token.RotateEvery; every != 0 && every < c.Token.AccessTTL+publishing && right("token.access_ttl") {
 		fail("token.rotate_every: %s is less than token.access_ttl and %s, in which the next key is published; 0 turns it off", durationText(every), durationText(publishing))
-	}
-	if c.Refresh.IdleTTL > c.Refresh.AbsoluteTTL && right("refresh.absolute_ttl") {
-		fail("refresh.idle_ttl: %s is more than refresh.absolute_ttl, %s", durationText(c.Refresh.IdleTTL), durationText(c.Refresh.AbsoluteTTL))
 	}
 	if c.HTTP.Addr == c.Ops.Addr && !strings.HasSuffix(c.HTTP.Addr, ":0") && right("http.addr", "ops.addr") {
 		fail("ops.addr: %s is http.addr too: metrics and profiles are not for the public", c.Ops.Addr)
