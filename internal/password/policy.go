@@ -23,8 +23,9 @@ const (
 	MinLengthFloor = 8
 	// MaxLength is in code points.
 	MaxLength = 256
-	// maxRaw bounds the bytes that are looked at before anything else is done.
-	maxRaw = 4 * MaxLength * 2
+	// maxRaw bounds the bytes that are looked at before anything else is done. A code point
+	// of NFC can have been three of three bytes, as in Hangul, or four of two.
+	maxRaw = 9 * MaxLength
 
 	product = "jotgate"
 )
