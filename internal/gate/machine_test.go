@@ -54,7 +54,7 @@ type model struct {
 	tokens  gate.Tokens // of the login
 	raw     []string    // the refresh token of each generation; raw[0] is generation 1
 	rotated time.Time   // when the last generation became current
-	key     string      // the key that rotation came with
+	keys    []string    // the keys with which that generation was asked for
 	idleEnd time.Time
 	end     time.Time // absolute
 	ended   bool
@@ -63,6 +63,9 @@ type model struct {
 func (s *model) over(now time.Time) bool {
 	return s.ended || !now.Before(s.idleEnd) || !now.Before(s.end)
 }
+
+// gone is over for so long that there is nothing to end.
+func (s *model) gone(now time.Time) bool { return s.ended || s.over(now.Add(-session.Leeway)) }
 
 func (m *machine) login(rt *rapid.T) {
 	if len(m.sessions) > 5 {
@@ -96,18 +99,19 @@ func (m *machine) refresh(rt *rapid.T) {
 		m.want(err, gate.ErrInvalidRefresh)
 	case gen == current:
 		m.want(err, nil)
-		s.raw, s.rotated, s.key, s.idleEnd = append(s.raw, got.Refresh), now, key, now.Add(idle)
+		s.raw, s.rotated, s.keys, s.idleEnd = append(s.raw, got.Refresh), now, []string{key}, now.Add(idle)
 		if slices.Contains(s.raw[:current], got.Refresh) {
 			rt.Fatal("a rotation answers a token that there was")
 		}
 		if got.Session.ID != s.tokens.Session.ID || got.Session.ExpiresAt.After(s.end) {
 			rt.Fatalf("session = %+v, absolute end %s", got.Session, s.end)
 		}
-	case gen == current-1 && (since <= grace || key != "" && key == s.key && since <= 24*time.Hour):
+	case gen == current-1 && (since <= grace || key != "" && slices.Contains(s.keys, key) && since <= 24*time.Hour):
 		m.want(err, nil)
 		if got.Refresh != s.raw[current-1] {
 			rt.Fatal("the parent is answered another child")
 		}
+		s.keys = append(s.keys, key)
 	default:
 		m.want(err, session.ErrReused)
 		s.ended = true
@@ -117,7 +121,7 @@ func (m *machine) refresh(rt *rapid.T) {
 func (m *machine) logout(rt *rapid.T) {
 	s := m.any(rt)
 	m.want(m.w.Logout(m.Context(), string(s.tokens.Session.ID), string(s.tokens.User.ID), visit()), nil)
-	if !s.over(m.w.now()) {
+	if !s.gone(m.w.now()) {
 		s.ended = true
 	}
 }
@@ -135,7 +139,7 @@ func (m *machine) endOther(rt *rapid.T) {
 	_, who := m.living(rt)
 	other := m.any(rt)
 	err := m.w.EndSession(m.Context(), who, other.tokens.Session.ID, visit())
-	if other.over(m.w.now()) {
+	if other.gone(m.w.now()) {
 		m.want(err, session.ErrNotFound)
 		return
 	}
@@ -152,7 +156,7 @@ func (m *machine) changePassword(rt *rapid.T) {
 	m.want(m.w.ChangePassword(m.Context(), who, m.pass, next, visit()), nil)
 	m.pass = next
 	for _, other := range m.sessions {
-		if other != s && !other.over(m.w.now()) {
+		if other != s && !other.gone(m.w.now()) {
 			other.ended = true
 		}
 	}

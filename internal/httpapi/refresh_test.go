@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -80,6 +82,37 @@ func TestRetryKeyOutlastsTheGrace(t *testing.T) {
 	}
 	a.refresh(child).want(t, 200, "")
 	a.refresh(parent, key).want(t, 401, "token-reused")
+}
+
+// TestEveryRetryKeyOutlastsTheGrace, not that of the rotation alone: two tabs have each
+// their own, and the answer of either may get lost.
+func TestEveryRetryKeyOutlastsTheGrace(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		a.T = t
+		a.register("ada")
+		parent := a.login("ada", "bearer").text(t, "refresh_token")
+		child := a.refresh(parent).want(t, 200, "").text(t, "refresh_token")
+		keys := make([]string, 8)
+		for i := range keys {
+			keys[i] = fmt.Sprintf("Idempotency-Key: %d", i)
+			a.refresh(parent, keys[i]).want(t, 200, "")
+		}
+		for range 20 {
+			a.refresh(parent, "Idempotency-Key: "+rand.Text()).want(t, 200, "")
+		}
+		a.step(23 * time.Hour)
+		for _, key := range keys {
+			if again := a.refresh(parent, key).want(t, 200, "").text(t, "refresh_token"); again != child {
+				t.Errorf("%s is answered another child", key)
+			}
+		}
+		grandchild := a.refresh(child, keys[0]).want(t, 200, "").text(t, "refresh_token")
+		a.step(time.Minute)
+		if again := a.refresh(child, keys[0]).want(t, 200, "").text(t, "refresh_token"); again != grandchild {
+			t.Error("the key is answered another grandchild")
+		}
+		a.refresh(child, keys[1]).want(t, 401, "token-reused")
+	})
 }
 
 func TestUsedChildKillsItsParent(t *testing.T) {

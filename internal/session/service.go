@@ -139,12 +139,23 @@ func (s *Service) lost(ctx context.Context, p Presented, retry RetryKey, came in
 	case p.Generation > current.Generation:
 		return Rotated{}, ErrAhead
 	case s.repeats(current, p.Generation, retry, came):
-		return Rotated{Session: current, Repeated: true}, nil
+		return Rotated{Session: current, Repeated: true}, s.remember(ctx, current, retry)
 	case p.Generation == current.Generation:
 		// Only a database that does not hold to its own compare-and-swap gets here.
 		return Rotated{}, fmt.Errorf("session: rotate: %w", ErrConflict)
 	}
 	return Rotated{Session: current}, ErrReused
+}
+
+// remember has the key of a repetition bring the child back as that of the rotation does.
+func (s *Service) remember(ctx context.Context, current Session, retry RetryKey) error {
+	if retry == "" || current.Retry.has(retry) {
+		return nil
+	}
+	if err := s.Store.Remember(ctx, current.ID, current.Generation, retry); err != nil {
+		return fmt.Errorf("session: remember a retry: %w", err)
+	}
+	return nil
 }
 
 // repeats reports whether gen, the parent of the current generation, may have
@@ -162,7 +173,7 @@ func (s *Service) repeats(current Session, gen Generation, retry RetryKey, came 
 	}
 	since := came.at.Sub(current.LastUsedAt)
 	return within(since, s.Grace) || s.doubts.cover(current, came, s.Grace) ||
-		retry != "" && retry == current.Retry && since <= retryWindow
+		current.Retry.has(retry) && since <= retryWindow
 }
 
 // within reports whether since is no longer than most. What has not been yet was seen by

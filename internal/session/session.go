@@ -10,6 +10,8 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -77,8 +79,17 @@ const (
 // end while others wait. Those that were not used for longest give way to a new one.
 const MaxPerUser = 10_000
 
-// RetryKey is the hash of the Idempotency-Key that a rotation came with, or empty.
+// Leeway is how long after the end of a session by time its access tokens may be accepted,
+// by the verifier that is the most lenient. Until then it can be ended.
+const Leeway = time.Minute
+
+// RetryKey is the hash of the Idempotency-Key that a rotation came with, or empty. That of
+// a session has those of everybody who got the child, separated by spaces.
 type RetryKey string
+
+func (k RetryKey) has(other RetryKey) bool {
+	return slices.Contains(strings.Fields(string(k)), string(other)) // and none is in no list
+}
 
 // Session is one sign-in on one device.
 type Session struct {
@@ -89,8 +100,8 @@ type Session struct {
 	IP        string
 	UserAgent string
 	CreatedAt time.Time
-	// Generation is the current one. It became current at LastUsedAt, by a
-	// rotation that came with Retry.
+	// Generation is the current one. It became current at LastUsedAt. Who asked for it
+	// came with Retry.
 	Generation Generation
 	LastUsedAt time.Time
 	Retry      RetryKey
@@ -155,11 +166,15 @@ type Store interface {
 	// Living returns the user's sessions that are not over at now, newest use
 	// first, at most limit.
 	Living(ctx context.Context, userID string, now time.Time, limit int) ([]Session, error)
-	// End ends the sessions selected that are not over at now and returns their
-	// ids. A Which without ID, UserID and Before selects nothing.
+	// End ends the sessions selected that have not ended, nor expired by more than
+	// [Leeway] at now, and returns their ids. A Which without ID, UserID and Before
+	// selects nothing.
 	End(ctx context.Context, w Which, why Reason, now time.Time) ([]ID, error)
 	// Prune looks at no more than limit sessions that may have been over before t,
 	// deletes those that were, and returns at how many it looked: fewer than limit if
 	// there are no more.
 	Prune(ctx context.Context, t time.Time, limit int) (int, error)
+	// Remember adds retry to those that the session has, as long as current is its
+	// generation and it has not more than a few.
+	Remember(ctx context.Context, id ID, current Generation, retry RetryKey) error
 }

@@ -225,6 +225,7 @@ func callAll(t *testing.T, db *DB) {
 		ID: "s", UserID: "u", Mode: session.Bearer, Generation: 1, ExpiresAt: now.Add(1000), AbsoluteAt: now.Add(1000),
 	}))
 	must(sessions.ByID(ctx, "s"))
+	must(nil, sessions.Remember(ctx, "s", 1, "k"))
 	must(nil, db.InTx(ctx, func(ctx context.Context) error { _, err := sessions.ByID(ctx, "s"); return err }))
 	if _, _, err := db.Holder(ctx, "s"); err != nil {
 		t.Fatal(err)

@@ -144,7 +144,7 @@ func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason,
 	rows, err := change(ctx, s.db, "end sessions", func(ctx context.Context, q *gorm.DB) ([]sessionRow, error) {
 		var ended []sessionRow
 		q = q.WithContext(ctx).Model(&ended).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}}}).
-			Where("ended_at = 0 AND expires_at > ?", micros(now))
+			Where("ended_at = 0 AND expires_at > ?", micros(now.Add(-session.Leeway)))
 		if w.ID != "" {
 			q = q.Where("id = ?", text(w.ID))
 		}
@@ -173,6 +173,16 @@ func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason,
 	return ids, nil
 }
 
+// Remember implements [session.Store].
+func (s *Sessions) Remember(ctx context.Context, id session.ID, current session.Generation, retry session.RetryKey) error {
+	return write(ctx, s.db, "remember retry", func(ctx context.Context, q *gorm.DB) error {
+		return q.WithContext(ctx).Exec(remember, string(retry), text(id), int64(current), maxRetries).Error
+	})
+}
+
+// maxRetries is the bytes of the retry keys to which another one is added.
+const maxRetries = 512
+
 // Prune implements [session.Store]. A session that was refreshed since the pruner last
 // looked at it is put off until it expires.
 func (s *Sessions) Prune(ctx context.Context, t time.Time, limit int) (seen int, err error) {
@@ -199,6 +209,9 @@ const (
 	// finds: its condition on prune_at names the index and bounds nothing.
 	olderSessions = `id IN (
 	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at >= 0 AND expires_at > ? AND created_at < ? ORDER BY prune_at LIMIT ?)`
+	remember = `
+UPDATE sessions SET retry = CASE WHEN retry = '' THEN '' ELSE retry || ' ' END || ?
+WHERE id = ? AND generation = ? AND ended_at = 0 AND length(retry) < ?`
 	unusedSessions = `id IN (
 	SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND ended_at = 0 AND expires_at > ?
 	ORDER BY last_used_at DESC, id DESC LIMIT ? OFFSET ?)`
