@@ -68,5 +68,6 @@ func TestSecondsAreWhole(t *testing.T) {
 	// What is wrong with the JSON is said first.
 	a.do("POST", "/v1/api-keys", `{"expires_in":1.5,"name":1}`, ada).want(t, 400, "malformed-json")
 	a.do("POST", "/v1/api-keys", `{"expires_in":null,"name":"x"}`, ada).want(t, 201, "")
+	a.do("POST", "/v1/api-keys", `{"scopes":[null],"name":"x"}`, ada).want(t, 400, "malformed-json")
 	a.do("POST", rotate, `{"overlap":0}`, admin).want(t, 200, "")
 }

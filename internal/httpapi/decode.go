@@ -99,13 +99,23 @@ func checkText(text []byte) error {
 		if err != nil {
 			return malformed("The body is not JSON.")
 		}
-		if d.StackDepth() > maxDepth {
-			return malformed("The body is nested too deeply.")
-		}
-		if t.Kind() == '"' && strings.ContainsRune(t.String(), 0) {
-			return malformed("NUL is not allowed in a string.")
+		if err := checkToken(d, t); err != nil {
+			return err
 		}
 	}
+}
+
+func checkToken(d *jsontext.Decoder, t jsontext.Token) error {
+	inside, _ := d.StackIndex(d.StackDepth())
+	switch {
+	case d.StackDepth() > maxDepth:
+		return malformed("The body is nested too deeply.")
+	case t.Kind() == 'n' && inside == '[':
+		return malformed("A list has null in it.") // the decoder would take it for a zero
+	case t.Kind() == '"' && strings.ContainsRune(t.String(), 0):
+		return malformed("NUL is not allowed in a string.")
+	}
+	return nil
 }
 
 // notTheShape says where a JSON text differs from what the route takes. It

@@ -32,9 +32,6 @@ func (s *server) forwardAuth(c *gin.Context) error {
 			return err
 		}
 	}
-	if c.Request.ContentLength != 0 { // a proxy that names the client's body may not send it
-		c.Header("Connection", "close")
-	}
 	// An empty one is sent, too, or a client's own would stay. Cut so that nobody can
 	// append to one what is another's.
 	v := [...]string{g.userID, g.sessionID, g.clientID, strings.Join(g.roles, ","), strings.Join(g.scopes, " ")}
@@ -42,6 +39,14 @@ func (s *server) forwardAuth(c *gin.Context) error {
 	h["X-Auth-User-Id"], h["X-Auth-Session-Id"], h["X-Auth-Client-Id"] = v[0:1:1], v[1:2:2], v[2:3:3]
 	h["X-Auth-Roles"], h["X-Auth-Scope"] = v[3:4:4], v[4:5:5]
 	return noContent(c)
+}
+
+// unread keeps the answer from waiting for a body: a proxy that names the client's may not
+// send it.
+func unread(c *gin.Context) {
+	if c.Request.ContentLength != 0 {
+		c.Header("Connection", "close")
+	}
 }
 
 // checkForwarded applies the CSRF rule to the request with a cookie that the proxy asks for. It

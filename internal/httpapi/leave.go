@@ -50,10 +50,7 @@ func (s *server) logoutBearer(c *gin.Context, refresh *string) error {
 			}
 		}
 	}
-	if err != nil && refresh != nil {
-		who, err = s.ofRefresh(ctx, *refresh, session.Bearer)
-	}
-	if err != nil {
+	if who, err = s.orOfRefresh(ctx, who, err, value(refresh), session.Bearer); err != nil {
 		return err
 	}
 	return s.endSignIn(c, who)
@@ -62,10 +59,7 @@ func (s *server) logoutBearer(c *gin.Context, refresh *string) error {
 func (s *server) logoutCookies(c *gin.Context, access, refresh string) error {
 	ctx := c.Request.Context()
 	who, err := s.ofAccess(ctx, access, session.Cookie)
-	if err != nil && refresh != "" {
-		who, err = s.ofRefresh(ctx, refresh, session.Cookie)
-	}
-	if err != nil {
+	if who, err = s.orOfRefresh(ctx, who, err, refresh, session.Cookie); err != nil {
 		if errors.Is(err, bearer.ErrInvalidToken) {
 			clearCookies(c, bearer.CookieName, refreshCookie)
 		}
@@ -83,13 +77,33 @@ func (s *server) endSignIn(c *gin.Context, who signIn, cookies ...string) error 
 	return noContent(c)
 }
 
-// ofAccess returns whose access token it is. A revoked one counts: its session may
-// have ended, or go on because only the token is outdated, as after a change of
-// roles. So does one that is dated ahead.
+// orOfRefresh returns whose refresh token it is, if err tells that the access token is not
+// valid. Without one a revoked access token counts, too: its session may have ended, or go
+// on because only the token is outdated, as after a change of roles.
+func (s *server) orOfRefresh(ctx context.Context, who signIn, err error, refresh string, mode session.Mode) (signIn, error) {
+	if err == nil {
+		return who, nil
+	}
+	revoked := who != signIn{}
+	if refresh != "" {
+		found, failed := s.ofRefresh(ctx, refresh, mode)
+		if failed == nil || !revoked {
+			return found, failed
+		}
+	}
+	if revoked {
+		return who, nil
+	}
+	return signIn{}, err
+}
+
+// ofAccess returns whose access token it is, also with the error of a revoked one. One that
+// is dated ahead is as good as any.
 func (s *server) ofAccess(ctx context.Context, raw string, mode session.Mode) (signIn, error) {
 	claims, err := s.Verifier.Verify(ctx, raw)
-	if e, ok := errors.AsType[*bearer.RevokedError](err); ok {
-		claims = e.Claims
+	revoked, ended := errors.AsType[*bearer.RevokedError](err)
+	if ended {
+		claims = revoked.Claims
 	}
 	if e, ok := errors.AsType[*bearer.NotYetError](err); ok {
 		claims = e.Claims
@@ -104,7 +118,11 @@ func (s *server) ofAccess(ctx context.Context, raw string, mode session.Mode) (s
 	case claims.SessionID == "":
 		return signIn{}, gate.ErrSessionNeeded
 	}
-	return signIn{claims.SessionID, claims.Subject}, nil
+	who := signIn{claims.SessionID, claims.Subject}
+	if ended {
+		return who, revoked
+	}
+	return who, nil
 }
 
 // ofRefresh returns whose refresh token it is, spent and expired ones included.

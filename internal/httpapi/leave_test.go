@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,38 @@ func TestLogoutIsIdempotent(t *testing.T) {
 		}
 	}
 	a.do("GET", "/v1/logout", nil, b.bearer(t)).want(t, 405, "method-not-allowed")
+}
+
+// TestLogoutByWhatIsValid: the access token of a session that has ended does not keep the
+// refresh token beside it from ending its own.
+func TestLogoutByWhatIsValid(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	ended, living := a.login("ada", "bearer"), a.login("ada", "bearer")
+	a.do("POST", "/v1/logout", nil, ended.bearer(t)).want(t, 204, "")
+	a.do("POST", "/v1/logout", object{"refresh_token": living.text(t, "refresh_token")}, ended.bearer(t)).want(t, 204, "")
+	a.do("GET", "/v1/me", nil, living.bearer(t)).want(t, 401, "invalid-token")
+
+	gone, here := a.login("ada", "cookie"), a.login("ada", "cookie")
+	a.do("POST", "/v1/logout", nil, gone.cookies(), sameOrigin).want(t, 204, "")
+	mixed := "Cookie: " + bearer.CookieName + "=" + gone.Cookies()[0].Value + "; " + here.Cookies()[1].Name + "=" + here.Cookies()[1].Value
+	a.do("POST", "/v1/logout", nil, mixed, sameOrigin).want(t, 204, "")
+	a.do("POST", "/v1/refresh", nil, here.cookies(), sameOrigin).want(t, 401, "invalid-refresh-token")
+
+	a.do("POST", "/v1/logout", object{"refresh_token": "garbage"}, ended.bearer(t)).want(t, 204, "") // it is known whose that was
+}
+
+// TestLogoutAfterTheEnd of a session by time, for as long as its access token is accepted.
+func TestLogoutAfterTheEnd(t *testing.T) {
+	a := newAPI(t)
+	a.register("ada")
+	login := a.login("ada", "bearer")
+	a.step(30*24*time.Hour + 29*time.Second)
+	a.do("POST", "/v1/logout", object{"refresh_token": login.text(t, "refresh_token")}).want(t, 204, "")
+	a.sync()
+	if feed := a.do("GET", "/v1/revocations", nil).want(t, 200, ""); !strings.Contains(string(feed.body), login.text(t, "session.id")) {
+		t.Errorf("the feed does not tell: %s", feed.body)
+	}
 }
 
 func TestLogoutWithAnExpiredAccessCookie(t *testing.T) {

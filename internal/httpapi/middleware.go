@@ -155,7 +155,7 @@ func (s *server) cors() gin.HandlerFunc {
 		MaxAge: preflightAge,
 	})
 	return openWellKnown(func(c *gin.Context) {
-		preflight := isPreflight(c.Request)
+		preflight := isPreflight(c)
 		// The rules look at the first Origin and would repeat all of them.
 		if len(c.Request.Header.Values("Origin")) > 1 || preflight && !rules.OriginAllowed(c.Request) {
 			c.Writer.Header().Add("Vary", "Origin") // and on to the 405
@@ -177,7 +177,7 @@ func openWellKnown(others gin.HandlerFunc) gin.HandlerFunc {
 		}
 		c.Header("Access-Control-Allow-Origin", "*")
 		c.Header("Access-Control-Expose-Headers", "ETag")
-		if isPreflight(c.Request) { // If-None-Match asks for one
+		if isPreflight(c) { // If-None-Match asks for one
 			c.Header("Access-Control-Allow-Methods", "GET, HEAD")
 			c.Header("Access-Control-Allow-Headers", "*")
 			c.Header("Access-Control-Max-Age", strconv.Itoa(preflightAge))
@@ -186,7 +186,9 @@ func openWellKnown(others gin.HandlerFunc) gin.HandlerFunc {
 	}
 }
 
-// isPreflight reports whether a browser asks on behalf of a page of another origin.
-func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+// isPreflight reports whether a browser asks on behalf of a page of another origin, for a
+// path that there is: gin tells what else it allows.
+func isPreflight(c *gin.Context) bool {
+	return c.Request.Method == http.MethodOptions && c.Request.Header.Get("Access-Control-Request-Method") != "" &&
+		c.Writer.Header().Get("Allow") != ""
 }

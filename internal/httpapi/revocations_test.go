@@ -138,6 +138,8 @@ func TestForwardAuthWaitsForNoBody(t *testing.T) {
 	a.register("ada")
 	for _, head := range []string{"Content-Length: 10", "Transfer-Encoding: chunked"} {
 		a.bodiless("GET /v1/forward-auth HTTP/1.1\r\n"+a.login("ada", "bearer").bearer(t)+"\r\n"+head).want(t, 204, "")
+		a.bodiless("GET /v1/forward-auth HTTP/1.1\r\n"+head).want(t, 401, "no-credentials")
+		a.bodiless("GET /v1/forward-auth?scope=a HTTP/1.1\r\n"+a.login("ada", "bearer").bearer(t)+"\r\n"+head).want(t, 403, "insufficient-scope")
 	}
 }
 

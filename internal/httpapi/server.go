@@ -147,8 +147,8 @@ func (s *server) routes(r *gin.Engine) {
 
 	// With an access token, in the header or in the cookie.
 	// Or with an API key.
+	get(v1.Group("", unread, s.authenticate()), "/forward-auth", s.forwardAuth)
 	signedIn := v1.Group("", s.authenticate())
-	get(signedIn, "/forward-auth", s.forwardAuth)
 
 	// The same, and what it stands for must live in the database at this moment.
 	get(signedIn, "/me", s.caller(s.me))
