@@ -233,7 +233,7 @@ func TestCloseIsBounded(t *testing.T) {
 		if err != nil {
 			t.Errorf("Close = %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(20 * time.Second):
 		c.leave()
 		t.Fatal("Close waits for a collector that does not answer")
 	}
