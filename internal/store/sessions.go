@@ -143,24 +143,16 @@ func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason,
 	}
 	rows, err := change(ctx, s.db, "end sessions", func(ctx context.Context, q *gorm.DB) ([]sessionRow, error) {
 		var ended []sessionRow
-		q = q.WithContext(ctx).Model(&ended).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}}}).
-			Where("ended_at = 0 AND expires_at > ?", micros(now.Add(-session.Leeway)))
-		if w.ID != "" {
-			q = q.Where("id = ?", text(w.ID))
-		}
-		if w.UserID != "" {
-			q = q.Where("user_id = ?", text(w.UserID))
-		}
-		if w.Except != "" {
-			q = q.Where("id <> ?", text(w.Except))
-		}
+		which := selected(q.WithContext(ctx).Model(&ended), w, now)
 		if w.Keep > 0 {
-			q = q.Where(unusedSessions, text(w.UserID), text(w.Except), micros(now), w.Limit, w.Keep)
+			unused, err := unusedSessions(ctx, q, w, now)
+			if err != nil || len(unused) == 0 {
+				return nil, err
+			}
+			which = which.Where("id IN ?", unused)
 		}
-		if !w.Before.IsZero() {
-			q = q.Where(olderSessions, micros(now), micros(w.Before), w.Limit)
-		}
-		err := q.Updates(map[string]any{"ended_at": micros(now), "end_reason": string(why)}).Error
+		err := which.Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}}}).
+			Updates(map[string]any{"ended_at": micros(now), "end_reason": string(why)}).Error
 		return ended, err
 	})
 	if err != nil {
@@ -171,6 +163,32 @@ func (s *Sessions) End(ctx context.Context, w session.Which, why session.Reason,
 		ids[i] = session.ID(r.ID)
 	}
 	return ids, nil
+}
+
+func selected(q *gorm.DB, w session.Which, now time.Time) *gorm.DB {
+	q = q.Where("ended_at = 0 AND expires_at > ?", micros(now.Add(-session.Leeway)))
+	if w.ID != "" {
+		q = q.Where("id = ?", text(w.ID))
+	}
+	if w.UserID != "" {
+		q = q.Where("user_id = ?", text(w.UserID))
+	}
+	if w.Except != "" {
+		q = q.Where("id <> ?", text(w.Except))
+	}
+	if !w.Before.IsZero() {
+		q = q.Where(olderSessions, micros(now), micros(w.Before), w.Limit)
+	}
+	return q
+}
+
+// unusedSessions are those beyond the w.Keep that were used last. As a part of the update
+// PostgreSQL would look for them once for each of the user's.
+func unusedSessions(ctx context.Context, q *gorm.DB, w session.Which, now time.Time) (ids []string, err error) {
+	err = q.WithContext(ctx).Model(&sessionRow{}).
+		Where("user_id = ? AND id <> ? AND ended_at = 0 AND expires_at > ?", text(w.UserID), text(w.Except), micros(now)).
+		Order("last_used_at DESC, id DESC").Offset(w.Keep).Limit(w.Limit).Pluck("id", &ids).Error
+	return ids, err
 }
 
 // Remember implements [session.Store].
@@ -212,9 +230,6 @@ const (
 	remember = `
 UPDATE sessions SET retry = CASE WHEN retry = '' THEN '' ELSE retry || ' ' END || ?
 WHERE id = ? AND generation = ? AND ended_at = 0 AND length(retry) < ?`
-	unusedSessions = `id IN (
-	SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND ended_at = 0 AND expires_at > ?
-	ORDER BY last_used_at DESC, id DESC LIMIT ? OFFSET ?)`
 	pruneExpired = `
 DELETE FROM sessions WHERE expires_at < ? AND id IN (
 	SELECT id FROM sessions WHERE ended_at = 0 AND prune_at < ? ORDER BY prune_at LIMIT ?)`
