@@ -22,10 +22,11 @@ func TestHoldsLock(t *testing.T) {
 	if path == "" {
 		return
 	}
-	_, err := client.NewFileStore(path).Turn(t.Context())
+	end, err := client.NewFileStore(path).Turn(t.Context())
 	check(t, err)
 	fmt.Println("locked")
-	select {}
+	time.Sleep(time.Hour)
+	check(t, end()) // or the file would be closed as garbage
 }
 
 func TestLockOfAnotherProcess(t *testing.T) {
