@@ -340,7 +340,12 @@ type fullStore struct {
 	err error
 }
 
-func (f *fullStore) Save(client.State) error { return f.err }
+func (f *fullStore) Save(s client.State) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.Store.Save(s)
+}
 
 // TestShortLife is refreshed a quarter before its end.
 func TestShortLife(t *testing.T) {

@@ -118,6 +118,14 @@ func (p *phone) restart(t *testing.T) {
 	check(t, err)
 }
 
+// another is a second process that shares the store and the network.
+func (p *phone) another(t *testing.T) *client.Client {
+	t.Helper()
+	c, err := client.New(p.config)
+	check(t, err)
+	return c
+}
+
 // sleep lets the access token expire.
 func (p *phone) sleep() { p.world.pass(11 * time.Minute) }
 

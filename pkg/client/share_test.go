@@ -16,8 +16,7 @@ func twoClients(t *testing.T, w *world) {
 	for name, s := range map[string]client.Store{"file": nil, "memory": &client.MemoryStore{}} {
 		t.Run(name, func(t *testing.T) {
 			p := newPhoneWith(t, w, s)
-			other, err := client.New(p.config)
-			check(t, err)
+			other := p.another(t)
 			p.sleep()
 			left, arrives := make(chan struct{}), make(chan struct{})
 			p.network.does(func(req *http.Request, send http.RoundTripper) (*http.Response, error) {
@@ -50,8 +49,7 @@ type unlocked struct{ client.Store }
 
 func twoClientsWithoutLock(t *testing.T, w *world) {
 	p := newPhoneWith(t, w, unlocked{&client.MemoryStore{}})
-	other, err := client.New(p.config)
-	check(t, err)
+	other := p.another(t)
 	if _, err := other.Token(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -87,8 +85,7 @@ func twoClientsWithoutLock(t *testing.T, w *world) {
 // lateClient still has in memory what the other one has spent long ago.
 func lateClient(t *testing.T, w *world) {
 	p := newPhone(t, w, 0)
-	other, err := client.New(p.config)
-	check(t, err)
+	other := p.another(t)
 	if _, err := other.Token(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +151,7 @@ func TestRefreshDoesNotUndo(t *testing.T) {
 func TestOthersChangeTheStore(t *testing.T) {
 	w := newWorld(t)
 	p := newPhone(t, w, 0)
-	other, err := client.New(client.Config{BaseURL: w.URL, Store: p.config.Store, Now: p.now})
-	check(t, err)
+	other := p.another(t)
 	if _, err := other.Token(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -177,8 +173,7 @@ func TestOthersChangeTheStore(t *testing.T) {
 func TestToldToWait(t *testing.T) {
 	w := newWorld(t)
 	p := newPhone(t, w, 0)
-	other, err := client.New(client.Config{BaseURL: w.URL, Store: p.config.Store, Now: p.now})
-	check(t, err)
+	other := p.another(t)
 	p.sleep()
 	p.network.does(answers(http.StatusServiceUnavailable, retryAfter("3600"), ""))
 	if _, err := p.Token(t.Context()); err == nil {
@@ -205,24 +200,10 @@ func TestLateFailure(t *testing.T) {
 	p.works(t)
 }
 
-// keeping is a store that nothing can be written to.
-type keeping struct {
-	client.Store
-
-	err error
-}
-
-func (k *keeping) Save(s client.State) error {
-	if k.err != nil {
-		return k.err
-	}
-	return k.Store.Save(s)
-}
-
 // TestLogoutThatCannotForget ends the session on the server and here all the same.
 func TestLogoutThatCannotForget(t *testing.T) {
 	w := newWorld(t)
-	store := &keeping{Store: &client.MemoryStore{}}
+	store := &fullStore{Store: &client.MemoryStore{}}
 	p := newPhoneWith(t, w, store)
 	old := p.saved(t)
 	store.err = errors.New("read-only file system")
@@ -238,4 +219,26 @@ func TestLogoutThatCannotForget(t *testing.T) {
 	store.err = nil
 	p.login(t)
 	p.works(t)
+}
+
+// TestRefreshAfterALogoutThatCannotForget is under way during it, and does not undo it.
+func TestRefreshAfterALogoutThatCannotForget(t *testing.T) {
+	w := newWorld(t)
+	store := &fullStore{Store: &client.MemoryStore{}}
+	p := newPhoneWith(t, w, store)
+	p.sleep()
+	p.network.does(func(req *http.Request, send http.RoundTripper) (*http.Response, error) {
+		p.network.does(offline)
+		store.err = errors.New("read-only file system")
+		if err := p.Logout(t.Context()); !errors.Is(err, store.err) || !errors.Is(err, errNetwork) {
+			t.Errorf("error = %v, want both", err)
+		}
+		store.err = nil
+		return send.RoundTrip(req)
+	})
+	for range 2 {
+		if _, err := p.Token(t.Context()); !errors.Is(err, client.ErrSignedOut) {
+			t.Errorf("after the logout: %v", err)
+		}
+	}
 }

@@ -68,7 +68,7 @@ func (f *FileStore) Swap(have, next State) (now State, err error) {
 	return now, err
 }
 
-// alone runs f while no other process changes the file.
+// alone runs change while nobody else changes the file.
 func (f *FileStore) alone(change func() error) (err error) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), savePatience, errHeld)
 	defer cancel()

@@ -193,11 +193,15 @@ func (c *Client) reload() (State, error) {
 }
 
 // replace saves what became of presented, unless the store has something else by
-// now: the child that another client got, a new login, or nothing after a logout.
+// now: the child that another client got, a new login, or nothing after a logout. What was
+// logged out here is not brought back, even where it could not be removed.
 // It returns the access token that counts, or why there is none.
 func (c *Client) replace(presented, next State, ended error) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if presented.RefreshToken == c.forgotten {
+		return "", ErrSignedOut
+	}
 	now, err := c.swap(presented, next)
 	if err != nil {
 		return "", err
