@@ -178,16 +178,12 @@ func (s *seconds) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 // bodies are buffers of answers that have been sent.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }} //nolint:gochecknoglobals // as pools are
 
-const keptBody = 16 << 10 // bytes of a buffer that is kept at most
-
 // encode answers with v, a pointer if it is asked for often: what is none is copied.
 func encode(c *gin.Context, status int, v any) error {
 	body := bodies.Get().(*bytes.Buffer) //nolint:errcheck,forcetypeassert // see bodies
 	defer func() {
-		if body.Cap() <= keptBody {
-			body.Reset()
-			bodies.Put(body)
-		}
+		body.Reset()
+		bodies.Put(body)
 	}()
 	if err := json.MarshalWrite(body, v); err != nil {
 		return err
